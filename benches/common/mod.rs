@@ -1,0 +1,16 @@
+//! What the benches share. They stand on the support of the integration tests: each starts real
+//! servers of its own and speaks to them as a client does.
+//!
+//! `cargo build --release` first: `cargo bench` does not build the module file that servers load.
+
+// A tool box: not every bench uses every tool.
+#![allow(dead_code, unused_imports)]
+
+pub mod figures;
+pub mod load;
+pub mod machine;
+pub mod options;
+pub mod scenarios;
+
+pub use figures::{Spread, Table};
+pub use options::Options;

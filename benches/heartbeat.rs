@@ -1,0 +1,321 @@
+//! The price of a steady heartbeat: `DEVICE.HEARTBEAT` beside what it replaces and beside the
+//! writes that are its lower bound, on two servers with the same data.
+//!
+//! `cargo build --release && cargo bench --bench heartbeat`, or `scripts/bench heartbeat`.
+
+mod common;
+#[path = "../tests/it/support/mod.rs"]
+mod support;
+
+use std::process::Stdio;
+
+use common::load::{assert_alike, bring_online, write_plain, Form};
+use common::options::Number;
+use common::scenarios::info;
+use common::{figures, machine, Options, Spread, Table};
+use serde_json::{json, Value};
+use support::*;
+
+const NUMBERS: [Number; 5] = [
+    Number {
+        name: "ids",
+        meaning: "devices",
+        default: 100_000,
+        quick: 1_000,
+    },
+    Number {
+        name: "servers",
+        meaning: "pairs of fresh servers: where the data lies in memory matters",
+        default: 3,
+        quick: 1,
+    },
+    Number {
+        name: "rounds",
+        meaning: "interleaved rounds on each pair",
+        default: 3,
+        quick: 2,
+    },
+    Number {
+        name: "milliseconds",
+        meaning: "about how long each command runs in a round",
+        default: 2_000,
+        quick: 50,
+    },
+    Number {
+        name: "pipeline",
+        meaning: "commands per pipeline, as redis-benchmark -P",
+        default: 32,
+        quick: 32,
+    },
+];
+
+/// The same step as a script: it reads what `DEVICE.HEARTBEAT` reads, decides by the server's
+/// clock whether the device is online and on time, writes `last_seen` and answers the same reply.
+const SCRIPT: &str = r#"
+local h = redis.call('HMGET', KEYS[1], 'version', 'last_seen', 'status', 'timeout')
+if not h[1] or h[3] ~= 'online' then return redis.error_reply('ERR not steady') end
+local t = redis.call('TIME')
+local now = t[1] * 1000 + math.floor(t[2] / 1000)
+local timeout = tonumber(h[4] or ARGV[1])
+if timeout ~= 0 and now - tonumber(h[2]) >= timeout then return redis.error_reply('ERR late') end
+redis.call('HSET', KEYS[1], 'last_seen', string.format('%.0f', now))
+return {0, 1, tonumber(h[1]), false, 0}
+"#;
+
+/// `__rand_int__` is replaced by twelve digits in every command.
+const STATE: &str = "device:state:d-__rand_int__";
+
+fn id(number: usize) -> String {
+    format!("d-{number:012}")
+}
+
+/// One command that is measured.
+struct Peer {
+    name: &'static str,
+    on_module: bool,
+    args: Vec<String>,
+    /// How many are sent in a round.
+    requests: usize,
+    /// Commands per second and the server's processor time per command, in microseconds, of each
+    /// round.
+    rates: Vec<f64>,
+    micros: Vec<f64>,
+}
+
+impl Peer {
+    fn new(name: &'static str, on_module: bool, args: &[&str]) -> Peer {
+        Peer {
+            name,
+            on_module,
+            args: args.iter().map(|arg| (*arg).to_owned()).collect(),
+            requests: 0,
+            rates: Vec::new(),
+            micros: Vec::new(),
+        }
+    }
+}
+
+/// Two servers with the same devices: one with the module, one without.
+struct Pair {
+    module: Server,
+    plain: Server,
+    ids: usize,
+    pipeline: usize,
+}
+
+impl Pair {
+    fn start(options: &Options, append_only: bool) -> Pair {
+        let configured = |builder: Builder| {
+            let server = builder
+                .config("appendonly", if append_only { "yes" } else { "no" })
+                .config("appendfsync", "everysec")
+                .config("auto-aof-rewrite-percentage", 0)
+                .start();
+            machine::pin(&server);
+            server
+        };
+        let ids = options.get("ids");
+        // A fleet in order: every device was seen within the shortest of all timeouts.
+        let hour = Server::builder().config("devicestate.heartbeat-timeout", "1h");
+        let module = configured(hour);
+        bring_online(&module, 0..ids, id, |_| 3_600_000);
+        let plain = configured(Server::builder().without_module());
+        write_plain(&plain, 0..ids, id, Form::LikeOurs);
+        assert_alike(&module, &plain, &format!("device:state:{}", id(0)));
+        Pair {
+            module,
+            plain,
+            ids,
+            pipeline: options.get("pipeline"),
+        }
+    }
+
+    fn server(&self, peer: &Peer) -> &Server {
+        match peer.on_module {
+            true => &self.module,
+            false => &self.plain,
+        }
+    }
+
+    /// Commands per second, and the server's processor time per command in microseconds.
+    fn run(&self, peer: &Peer, requests: usize) -> (f64, f64) {
+        let server = self.server(peer);
+        let before = processor_seconds(server);
+        let output = machine::on_client_core("redis-benchmark")
+            .args(["-h", "127.0.0.1", "-p", &server.port().to_string(), "--csv"])
+            .args(["-P", &self.pipeline.to_string(), "-c", "50"])
+            .args(["-n", &requests.to_string(), "-r", &self.ids.to_string()])
+            .args(&peer.args)
+            .stdin(Stdio::null())
+            .output()
+            .expect("run redis-benchmark");
+        let used = processor_seconds(server) - before;
+        let text = String::from_utf8_lossy(&output.stdout);
+        // "test","rps",... and then the figures; the name of the test may hold anything.
+        let rate = text.lines().last().and_then(|line| {
+            let columns: Vec<&str> = line.rsplit("\",\"").collect();
+            columns.get(6).and_then(|rate| rate.parse::<f64>().ok())
+        });
+        match rate {
+            Some(rate) if output.status.success() => (rate, used * 1e6 / requests as f64),
+            _ => panic!(
+                "redis-benchmark {:?}: {}\n{text}{}",
+                peer.args,
+                output.status,
+                String::from_utf8_lossy(&output.stderr)
+            ),
+        }
+    }
+}
+
+/// What the server's main thread has used so far.
+fn processor_seconds(server: &Server) -> f64 {
+    let info = cmd!(server.connection(), "INFO", "cpu").text();
+    let used = info.lines().filter_map(|line| {
+        let (name, value) = line.split_once(':')?;
+        let ours = name.starts_with("used_cpu_") && name.ends_with("_main_thread");
+        ours.then(|| value.trim().parse::<f64>().ok()).flatten()
+    });
+    used.sum()
+}
+
+/// One table: all rounds on all pairs of servers, with or without an append-only file.
+fn measure(options: &Options, append_only: bool) -> Vec<Peer> {
+    // A time at which the devices are alive: the script looks.
+    let now = now_ms().to_string();
+    let plain = Server::builder().without_module().start();
+    let sha = cmd!(plain.connection(), "SCRIPT LOAD", SCRIPT).text();
+    let heartbeat_key = "device:heartbeat:d-__rand_int__";
+    let mut peers = [
+        Peer::new(
+            "DEVICE.HEARTBEAT",
+            true,
+            &["DEVICE.HEARTBEAT", "d-__rand_int__"],
+        ),
+        Peer::new(
+            "Lua, the same",
+            false,
+            &["EVALSHA", &sha, "1", STATE, "60000"],
+        ),
+        Peer::new("HSET", false, &["HSET", STATE, "last_seen", &now]),
+        Peer::new("SETEX", false, &["SETEX", heartbeat_key, "90000", "1"]),
+        Peer::new("PING", false, &["PING"]),
+    ];
+    for _ in 0..options.get("servers") {
+        let pair = Pair::start(options, append_only);
+        assert_eq!(
+            cmd!(pair.plain.connection(), "SCRIPT LOAD", SCRIPT).text(),
+            sha
+        );
+        // A first run of each warms up and tells how many make a round.
+        for peer in &mut peers {
+            let (rate, _) = pair.run(peer, options.get("milliseconds") * 50);
+            peer.requests = (rate * options.get("milliseconds") as f64 / 1_000.0) as usize + 1;
+        }
+        for round in 0..options.get("rounds") {
+            for at in 0..peers.len() {
+                let at = (at + round) % peers.len();
+                let (rate, micros) = pair.run(&peers[at], peers[at].requests);
+                peers[at].rates.push(rate);
+                peers[at].micros.push(micros);
+                eprint!(".");
+            }
+        }
+        let mut con = pair.module.connection();
+        let beats = info(&mut con, "heartbeats") as usize;
+        let offline = cmd!(con, "DEVICE.COUNT", "OFFLINE").int();
+        assert!(beats > pair.ids && offline == 0, "the fleet was not steady");
+    }
+    eprintln!();
+    peers.into()
+}
+
+/// Heartbeats against a peer, round by round.
+fn ratios(ours: &[f64], peers: &[f64]) -> Spread {
+    Spread::new(
+        ours.iter()
+            .zip(peers)
+            .map(|(ours, peer)| ours / peer)
+            .collect(),
+    )
+}
+
+fn show(title: &str, peers: &[Peer]) -> Value {
+    println!("\n{title}");
+    let mut table = Table::new([
+        "command",
+        "k/s median",
+        "min",
+        "max",
+        "server us each",
+        "heartbeat/x",
+        "min",
+        "max",
+        "by server time",
+    ]);
+    let ours = &peers[0];
+    let mut all = serde_json::Map::new();
+    for peer in peers {
+        let (rates, micros) = (
+            Spread::new(peer.rates.clone()),
+            Spread::new(peer.micros.clone()),
+        );
+        let ratio = ratios(&ours.rates, &peer.rates);
+        let by_time = ratios(&peer.micros, &ours.micros);
+        table.row([
+            peer.name.to_owned(),
+            format!("{:.0}", rates.median() / 1_000.0),
+            format!("{:.0}", rates.min() / 1_000.0),
+            format!("{:.0}", rates.max() / 1_000.0),
+            format!("{:.2}", micros.median()),
+            format!("{:.2}", ratio.median()),
+            format!("{:.2}", ratio.min()),
+            format!("{:.2}", ratio.max()),
+            format!("{:.2}", by_time.median()),
+        ]);
+        all.insert(
+            peer.name.to_owned(),
+            json!({
+                "per_second": rates.rounds(),
+                "server_microseconds": micros.rounds(),
+                "heartbeat_to_this": ratio.rounds(),
+                "heartbeat_to_this_by_server_time": by_time.rounds(),
+            }),
+        );
+    }
+    table.print();
+    Value::Object(all)
+}
+
+fn main() {
+    let options = Options::read(
+        "The price of a steady heartbeat, beside its peers.",
+        &NUMBERS,
+    );
+    let load = machine::load_average();
+    let machine = machine::describe(&Server::builder().without_module().start(), load);
+    machine::print(&machine);
+    println!(
+        "redis-benchmark -P {} -c 50 -r {}, {} rounds on each of {} pairs of servers",
+        options.get("pipeline"),
+        options.get("ids"),
+        options.get("rounds"),
+        options.get("servers"),
+    );
+    let memory = measure(&options, false);
+    let memory = show("no append-only file", &memory);
+    let file = measure(&options, true);
+    let file = show("append-only file, fsync every second", &file);
+    let figures = json!({
+        "machine": machine,
+        "quick": options.quick,
+        "ids": options.get("ids"),
+        "servers": options.get("servers"),
+        "rounds": options.get("rounds"),
+        "pipeline": options.get("pipeline"),
+        "no append-only file": memory,
+        "appendfsync everysec": file,
+        "load_average_after": machine::load_average(),
+    });
+    figures::write("heartbeat", &figures);
+}

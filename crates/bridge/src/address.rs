@@ -1,0 +1,151 @@
+//! The broker's address: `mqtt://[user[:password]@]host[:port]`.
+//!
+//! Errors never repeat the address, because it may hold a password.
+
+use percent_encoding::percent_decode_str;
+use std::fmt;
+
+/// The port of MQTT without TLS, as registered with IANA.
+const DEFAULT_PORT: u16 = 1883;
+
+#[derive(Clone, PartialEq, Eq)]
+pub struct BrokerAddress {
+    /// A name, an IPv4 address, or an IPv6 address in brackets.
+    pub host: String,
+    pub port: u16,
+    pub user: Option<String>,
+    pub password: Option<String>,
+}
+
+/// Host and port only.
+impl fmt::Display for BrokerAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.host, self.port)
+    }
+}
+
+impl fmt::Debug for BrokerAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl BrokerAddress {
+    pub fn parse(url: &str) -> Result<BrokerAddress, &'static str> {
+        let Some(rest) = url.strip_prefix("mqtt://") else {
+            return Err(
+                if url.starts_with("mqtts://") || url.starts_with("ssl://") {
+                    "asks for TLS, which this version does not have"
+                } else {
+                    "does not begin with mqtt://"
+                },
+            );
+        };
+        let (login, place) = match rest.rsplit_once('@') {
+            Some((login, place)) => (Some(login), place),
+            None => (None, rest),
+        };
+        let place = place.strip_suffix('/').unwrap_or(place);
+        if place.contains(['/', '?', '#']) {
+            return Err("has something after host and port");
+        }
+        let (host, port) = split_port(place)?;
+        let (user, password) = match login.map(|login| login.split_once(':').ok_or(login)) {
+            None => (None, None),
+            Some(Ok((user, password))) => (Some(decode(user)?), Some(decode(password)?)),
+            Some(Err(user)) => (Some(decode(user)?), None),
+        };
+        Ok(BrokerAddress {
+            host: host.to_owned(),
+            port,
+            user,
+            password,
+        })
+    }
+}
+
+fn split_port(place: &str) -> Result<(&str, u16), &'static str> {
+    // The colons of an IPv6 address are inside its brackets.
+    let after_host = place.rfind(']').map_or(0, |end| end + 1);
+    let (host, port) = match place[after_host..].rfind(':') {
+        Some(colon) => (
+            &place[..after_host + colon],
+            Some(&place[after_host + colon + 1..]),
+        ),
+        None => (place, None),
+    };
+    let bracketed = host.starts_with('[') && host.ends_with(']');
+    if host.is_empty() || (host.contains(':') && !bracketed) {
+        return Err("has no valid host (an IPv6 address stands in brackets)");
+    }
+    if host.chars().any(|c| c.is_whitespace() || c.is_control()) {
+        return Err("has white space or a control character in its host");
+    }
+    match port.map(str::parse::<u16>) {
+        None => Ok((host, DEFAULT_PORT)),
+        Some(Ok(port)) if port > 0 => Ok((host, port)),
+        Some(_) => Err("has no valid port"),
+    }
+}
+
+fn decode(text: &str) -> Result<String, &'static str> {
+    percent_decode_str(text)
+        .decode_utf8()
+        .map(|text| text.into_owned())
+        .map_err(|_| "has a user name or password that is not UTF-8")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses() {
+        for (url, shown) in [
+            ("mqtt://127.0.0.1:1884", "127.0.0.1:1884"),
+            ("mqtt://broker.example", "broker.example:1883"),
+            ("mqtt://broker/", "broker:1883"),
+            ("mqtt://[::1]:1884", "[::1]:1884"),
+            ("mqtt://[::1]", "[::1]:1883"),
+            ("mqtt://u:secret@h:1", "h:1"),
+        ] {
+            let address = BrokerAddress::parse(url);
+            assert_eq!(
+                address.map(|a| format!("{a} {a:?}")),
+                Ok(format!("{shown} {shown}"))
+            );
+        }
+    }
+
+    #[test]
+    fn logins_are_decoded() {
+        let login = |url| BrokerAddress::parse(url).map(|a| (a.user, a.password));
+        assert_eq!(login("mqtt://h"), Ok((None, None)));
+        assert_eq!(login("mqtt://u@h"), Ok((Some("u".into()), None)));
+        assert_eq!(
+            login("mqtt://u%40x:p%3a@/@h"),
+            Ok((Some("u@x".into()), Some("p:@/".into())))
+        );
+    }
+
+    #[test]
+    fn wrong_ones_are_refused() {
+        for url in [
+            "",
+            "127.0.0.1:1883",
+            "mqtts://h",
+            "http://h",
+            "mqtt://",
+            "mqtt://:1883",
+            "mqtt://h:0",
+            "mqtt://h:65536",
+            "mqtt://h:x",
+            "mqtt://h/path",
+            "mqtt://::1",
+            "mqtt://a b",
+            "mqtt://%ff:p@h",
+        ] {
+            assert!(BrokerAddress::parse(url).is_err(), "{url}");
+        }
+    }
+}

@@ -1,0 +1,102 @@
+use super::*;
+
+const EXAMPLE: &str = include_str!("../../../devicestate-bridge.toml.example");
+
+fn no_env(_: &str) -> Option<String> {
+    None
+}
+
+fn checked(text: &str) -> Result<Peers, String> {
+    Config::from_toml(text)?.check(no_env)
+}
+
+#[test]
+fn the_example_shows_every_setting_with_its_default() {
+    assert_eq!(Config::from_toml(EXAMPLE), Ok(Config::default()));
+    assert_eq!(
+        Config::default().mqtt.url.0,
+        Config::from_toml(EXAMPLE).unwrap().mqtt.url.0
+    );
+    let table: toml::Table = EXAMPLE.parse().unwrap();
+    let names = |table: &toml::Table| table.keys().cloned().collect::<Vec<_>>();
+    assert_eq!(names(&table), ["drain_timeout", "log", "mqtt", "redis"]);
+    let section = |name: &str| names(table[name].as_table().unwrap()).len();
+    assert_eq!((section("mqtt"), section("redis")), (9, 5));
+}
+
+#[test]
+fn an_empty_file_means_the_defaults_and_they_are_valid() {
+    assert_eq!(Config::from_toml(""), Ok(Config::default()));
+    let peers = checked("").unwrap();
+    assert_eq!(peers.broker.to_string(), "127.0.0.1:1883");
+    assert_eq!(peers.redis.addr().to_string(), "127.0.0.1:6379");
+}
+
+#[test]
+fn a_misspelt_setting_is_an_error_with_its_line() {
+    let error = Config::from_toml("log = \"info\"\n[mqtt]\nprefx = \"a\"\n").unwrap_err();
+    assert!(
+        error.starts_with("line 3: unknown field `prefx`"),
+        "{error}"
+    );
+}
+
+#[test]
+fn an_error_does_not_show_the_password_beside_it() {
+    for text in [
+        "[redis]\nurl = \"redis://:secret@h\" x\n",
+        "[redis]\nurl = [\"redis://:secret@h\"]\n",
+        "[redis]\nurl = \"rediss://:secret@h\"\n",
+        "[redis]\nurl = \"redis://:secret@h:x\"\n",
+        "[redis]\nurl = \"redis://:secret@h/1\"\n",
+        "[mqtt]\nurl = \"mqtt://u:secret@h:x\"\n",
+        "[mqtt]\nurl = \"http://u:secret@h\"\n",
+    ] {
+        let error = checked(text).unwrap_err();
+        assert!(!error.contains("secret"), "{error}");
+    }
+    let config = Config::from_toml("[mqtt]\nurl = \"mqtt://u:secret@h\"").unwrap();
+    assert!(!format!("{config:?}").contains("secret"));
+    assert!(!format!("{:?}", config.check(no_env).unwrap().broker).contains("secret"));
+}
+
+#[test]
+fn values_outside_their_range_are_refused() {
+    for text in [
+        "[mqtt]\nreceive_maximum = 0",
+        "[mqtt]\nreceive_maximum = 70000",
+        "[mqtt]\nmax_payload = 10",
+        "[mqtt]\nqos1_buffer = 1",
+        "[mqtt]\nsession_expiry = \"1s\"",
+        "[mqtt]\nkeep_alive = \"20h\"",
+        "[mqtt]\nkeep_alive = -1",
+        "[mqtt]\nkeep_alive = \"soon\"",
+        "[mqtt]\nclient_id = \"\"",
+        "[mqtt]\nprefix = \"a/#\"",
+        "[redis]\nworkers = 0",
+        "[redis]\nbatch = 0",
+        "[redis]\nresponse_timeout = \"500ms\"",
+        "log = \"loud\"",
+    ] {
+        assert!(checked(text).is_err(), "{text}");
+    }
+}
+
+#[test]
+fn logins_come_from_the_environment_first() {
+    let env = |name: &str| match name {
+        "DEVICESTATE_REDIS_PASSWORD" => Some("r".to_owned()),
+        "DEVICESTATE_MQTT_USER" => Some("u".to_owned()),
+        "DEVICESTATE_MQTT_PASSWORD" => Some("m".to_owned()),
+        _ => None,
+    };
+    let text = "[mqtt]\nurl = \"mqtt://x:y@h\"\n[redis]\nurl = \"redis://name:z@h\"";
+    let peers = Config::from_toml(text).unwrap().check(env).unwrap();
+    let login = peers.redis.redis_settings();
+    assert_eq!(
+        (login.username(), login.password()),
+        (Some("name"), Some("r"))
+    );
+    assert_eq!(peers.broker.user.as_deref(), Some("u"));
+    assert_eq!(peers.broker.password.as_deref(), Some("m"));
+}

@@ -1,0 +1,28 @@
+//! What has happened since the start.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+#[derive(Debug, Default)]
+pub struct Counter(AtomicU64);
+
+impl Counter {
+    pub fn add(&self, n: u64) {
+        self.0.fetch_add(n, Ordering::Relaxed);
+    }
+
+    pub fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+#[derive(Debug, Default)]
+pub struct Counters {
+    /// Messages taken from the broker, redelivered ones again.
+    pub received: Counter,
+    /// Commands that Redis confirmed.
+    pub applied: Counter,
+    /// Commands sent once more, each time.
+    pub retried: Counter,
+    /// QoS 0 messages that found no room.
+    pub dropped: Counter,
+}

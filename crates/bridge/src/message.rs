@@ -1,0 +1,238 @@
+//! From a message's payload to the command it stands for. Pure: no clock, no connection.
+//!
+//! A payload is one JSON object. Members that are not known are refused, because a misspelt
+//! `sesion` that is silently ignored would let an old will take a live device offline. The
+//! `reported` object is passed on byte for byte: the bridge never rewrites a number.
+
+use crate::topic::Kind;
+use devicestate_core::duration;
+use serde::de::{self, Deserializer, Visitor};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use std::borrow::Cow;
+use std::fmt;
+
+/// The reason of an offline step when the payload names none.
+const DEFAULT_REASON: &str = "will";
+
+/// One command for one device, as `docs/commands` describes it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeviceCommand {
+    pub device: String,
+    pub action: Action,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Action {
+    /// `DEVICE.HEARTBEAT id [REPORTED json [REPLACE]] [TIMEOUT t] [SESSION n [SEQ n]]`
+    Heartbeat {
+        report: Option<Report>,
+        /// Milliseconds or a number with a unit, as the device wrote it.
+        timeout: Option<String>,
+        fence: Fence,
+    },
+    /// `DEVICE.OFFLINE id REASON text [SESSION n]`
+    Offline {
+        reason: String,
+        session: Option<u64>,
+    },
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Report {
+    /// The text of a JSON object, exactly as the device wrote it.
+    pub json: String,
+    pub replace: bool,
+}
+
+/// Which of a device's messages are newer than others. `seq` never stands without `session`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Fence {
+    pub session: Option<u64>,
+    pub seq: Option<u64>,
+}
+
+impl DeviceCommand {
+    /// The command and its arguments, as they go to the server.
+    pub fn words(&self) -> Vec<Cow<'_, str>> {
+        let mut words: Vec<Cow<'_, str>> = Vec::with_capacity(10);
+        match &self.action {
+            Action::Heartbeat {
+                report,
+                timeout,
+                fence,
+            } => {
+                words.extend(["DEVICE.HEARTBEAT".into(), self.device.as_str().into()]);
+                if let Some(report) = report {
+                    words.extend(["REPORTED".into(), report.json.as_str().into()]);
+                    if report.replace {
+                        words.push("REPLACE".into());
+                    }
+                }
+                if let Some(timeout) = timeout {
+                    words.extend(["TIMEOUT".into(), timeout.as_str().into()]);
+                }
+                if let Some(session) = fence.session {
+                    words.extend(["SESSION".into(), session.to_string().into()]);
+                    if let Some(seq) = fence.seq {
+                        words.extend(["SEQ".into(), seq.to_string().into()]);
+                    }
+                }
+            }
+            Action::Offline { reason, session } => {
+                words.extend(["DEVICE.OFFLINE".into(), self.device.as_str().into()]);
+                words.extend(["REASON".into(), reason.as_str().into()]);
+                if let Some(session) = session {
+                    words.extend(["SESSION".into(), session.to_string().into()]);
+                }
+            }
+        }
+        words
+    }
+
+    /// How many bytes it holds in memory, about.
+    pub fn size(&self) -> usize {
+        self.device.len()
+            + match &self.action {
+                Action::Heartbeat { report, .. } => report.as_ref().map_or(0, |r| r.json.len()),
+                Action::Offline { reason, .. } => reason.len(),
+            }
+    }
+}
+
+/// Reads a payload. The error is a sentence for a log line; it may quote the payload.
+pub fn parse(
+    kind: Kind,
+    device: String,
+    payload: &[u8],
+    retained: bool,
+) -> Result<DeviceCommand, String> {
+    if retained {
+        return Err("a retained message is not a sign of life; publish without retain".into());
+    }
+    let action = match kind {
+        Kind::Heartbeat => heartbeat(payload)?,
+        Kind::Reported => reported(payload)?,
+        Kind::Will => will(payload)?,
+    };
+    Ok(DeviceCommand { device, action })
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct HeartbeatPayload {
+    session: Option<u64>,
+    seq: Option<u64>,
+    timeout: Option<Timeout>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ReportedPayload<'a> {
+    #[serde(borrow)]
+    reported: &'a RawValue,
+    #[serde(default)]
+    replace: bool,
+    session: Option<u64>,
+    seq: Option<u64>,
+    timeout: Option<Timeout>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WillPayload {
+    session: Option<u64>,
+    reason: Option<String>,
+}
+
+fn heartbeat(payload: &[u8]) -> Result<Action, String> {
+    let payload: HeartbeatPayload = object_or_empty(payload)?;
+    Ok(Action::Heartbeat {
+        report: None,
+        timeout: payload.timeout.map(|t| t.0),
+        fence: fence(payload.session, payload.seq)?,
+    })
+}
+
+fn reported(payload: &[u8]) -> Result<Action, String> {
+    let payload: ReportedPayload = object(payload)?;
+    let json = payload.reported.get();
+    if !json.starts_with('{') {
+        return Err("\"reported\" is not an object".into());
+    }
+    Ok(Action::Heartbeat {
+        report: Some(Report {
+            json: json.to_owned(),
+            replace: payload.replace,
+        }),
+        timeout: payload.timeout.map(|t| t.0),
+        fence: fence(payload.session, payload.seq)?,
+    })
+}
+
+fn will(payload: &[u8]) -> Result<Action, String> {
+    let payload: WillPayload = object_or_empty(payload)?;
+    Ok(Action::Offline {
+        reason: payload.reason.unwrap_or_else(|| DEFAULT_REASON.into()),
+        session: payload.session,
+    })
+}
+
+fn fence(session: Option<u64>, seq: Option<u64>) -> Result<Fence, String> {
+    if seq.is_some() && session.is_none() {
+        return Err("\"seq\" needs \"session\"".into());
+    }
+    Ok(Fence { session, seq })
+}
+
+fn object_or_empty<'a, T: Default + Deserialize<'a>>(payload: &'a [u8]) -> Result<T, String> {
+    if payload.is_empty() {
+        return Ok(T::default());
+    }
+    object(payload)
+}
+
+/// One JSON object, and nothing after it. serde would also fill the fields in order from an array.
+fn object<'a, T: Deserialize<'a>>(payload: &'a [u8]) -> Result<T, String> {
+    let text = std::str::from_utf8(payload)
+        .map_err(|e| format!("the payload is not UTF-8 at byte {}", e.valid_up_to()))?;
+    if text.is_empty() {
+        return Err("the payload is empty".into());
+    }
+    if !text.trim_ascii_start().starts_with('{') {
+        return Err("the payload is not a JSON object".into());
+    }
+    serde_json::from_str(text).map_err(|e| format!("the payload is not accepted: {e}"))
+}
+
+/// A duration, kept as it was written: whole milliseconds, or a text such as `"90s"`.
+struct Timeout(String);
+
+impl<'de> Deserialize<'de> for Timeout {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Either;
+        impl Visitor<'_> for Either {
+            type Value = Timeout;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("whole milliseconds or a duration such as \"90s\" for timeout")
+            }
+
+            fn visit_u64<E: de::Error>(self, milliseconds: u64) -> Result<Timeout, E> {
+                Ok(Timeout(milliseconds.to_string()))
+            }
+
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<Timeout, E> {
+                match duration::parse(text.as_bytes()) {
+                    Ok(_) => Ok(Timeout(text.to_owned())),
+                    Err(reason) => Err(E::custom(format_args!("timeout {reason}"))),
+                }
+            }
+        }
+        deserializer.deserialize_any(Either)
+    }
+}
+
+#[cfg(test)]
+#[path = "message_tests.rs"]
+mod tests;

@@ -1,0 +1,192 @@
+//! One connection to Redis, and the fence around the one before it.
+//!
+//! A connection that is given up (a time-out, a stalled server) may still hold commands in the
+//! server's socket buffer. When the server wakes up it would run them *after* the same commands,
+//! and newer ones, have come over the new connection: an old heartbeat could bring a device back
+//! that had said goodbye. So a new connection first makes sure that the old one is dead, by killing
+//! it at the server: `CLIENT KILL` drops what it has not run. Ids of clients start afresh when a
+//! server restarts, so the old connection is known by its name, too.
+
+use crate::queue::Job;
+use crate::text::one_line;
+use redis::aio::MultiplexedConnection;
+use redis::{AsyncConnectionConfig, Cmd, ErrorKind, RedisError, RedisResult, Value};
+use std::hash::{BuildHasher, RandomState};
+use std::time::Duration;
+use tracing::debug;
+
+/// How to reach the server.
+#[derive(Debug, Clone)]
+pub struct Target {
+    pub client: redis::Client,
+    pub connect_timeout: Duration,
+    pub response_timeout: Duration,
+    /// What the connections are called in `CLIENT LIST`, before a number that is never the same.
+    pub name: String,
+}
+
+/// How the server knows a connection.
+#[derive(Debug, Clone)]
+pub struct Identity {
+    id: i64,
+    name: String,
+}
+
+pub struct Link {
+    connection: MultiplexedConnection,
+    /// `None` where the server does not tell (an ACL without `CLIENT`).
+    pub identity: Option<Identity>,
+}
+
+impl Link {
+    /// Connects, ends `previous` at the server, and makes sure that commands are answered.
+    pub async fn open(target: &Target, previous: Option<&Identity>) -> RedisResult<Link> {
+        let config = AsyncConnectionConfig::new()
+            .set_connection_timeout(Some(target.connect_timeout))
+            .set_response_timeout(Some(target.response_timeout));
+        let mut connection = target
+            .client
+            .get_multiplexed_async_connection_with_config(&config)
+            .await?;
+        if let Some(previous) = previous {
+            end(&mut connection, previous).await?;
+        }
+        let identity = introduce(&mut connection, &target.name).await?;
+        let mut link = Link {
+            connection,
+            identity,
+        };
+        link.ping().await?;
+        Ok(link)
+    }
+
+    pub async fn ping(&mut self) -> RedisResult<()> {
+        redis::cmd("PING").exec_async(&mut self.connection).await
+    }
+
+    /// Sends the commands in one pipeline; the answers come in the same order. An outer error means
+    /// that nothing is known about any of them.
+    pub async fn send(&mut self, jobs: &[Job]) -> RedisResult<Vec<RedisResult<Value>>> {
+        let mut pipeline = redis::Pipeline::with_capacity(jobs.len());
+        for job in jobs {
+            let mut command = Cmd::new();
+            for word in job.command.words() {
+                command.arg(word.as_bytes());
+            }
+            pipeline.add_command(command);
+        }
+        let answers: Vec<RedisResult<Value>> = pipeline
+            .ignore_errors()
+            .query_async(&mut self.connection)
+            .await?;
+        if answers.len() != jobs.len() {
+            return Err(RedisError::from((
+                ErrorKind::UnexpectedReturnType,
+                "the server gave another number of answers than there were commands",
+            )));
+        }
+        Ok(answers)
+    }
+}
+
+/// Gives the connection its name. A server that refuses is asked no further.
+async fn introduce(
+    connection: &mut MultiplexedConnection,
+    name: &str,
+) -> RedisResult<Option<Identity>> {
+    let name = format!("{name}-{:016x}", RandomState::new().hash_one(name));
+    let answer: RedisResult<i64> = redis::pipe()
+        .cmd("CLIENT")
+        .arg("SETNAME")
+        .arg(&name)
+        .ignore()
+        .cmd("CLIENT")
+        .arg("ID")
+        .query_async(connection)
+        .await
+        .map(|(id,)| id);
+    match answer {
+        Ok(id) => Ok(Some(Identity { id, name })),
+        Err(error) if is_answer(&error) => {
+            debug!("redis does not name connections: {}", describe(&error));
+            Ok(None)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+async fn end(connection: &mut MultiplexedConnection, previous: &Identity) -> RedisResult<()> {
+    let mut list = redis::cmd("CLIENT");
+    list.arg("LIST").arg("ID").arg(previous.id);
+    let mut kill = redis::cmd("CLIENT");
+    kill.arg("KILL").arg("ID").arg(previous.id);
+    let outcome = match list.query_async::<String>(connection).await {
+        Ok(clients) if is_listed(&clients, previous) => kill.exec_async(connection).await,
+        Ok(_) => return Ok(()),
+        Err(error) => Err(error),
+    };
+    match outcome {
+        Err(error) if !is_answer(&error) => Err(error),
+        Err(error) => {
+            debug!(
+                "redis does not end the old connection: {}",
+                describe(&error)
+            );
+            Ok(())
+        }
+        Ok(()) => {
+            debug!("ended the old connection at redis");
+            Ok(())
+        }
+    }
+}
+
+/// Whether `CLIENT LIST` shows that very connection, and not another one with the same id.
+fn is_listed(clients: &str, identity: &Identity) -> bool {
+    let (id, name) = (
+        format!("id={}", identity.id),
+        format!("name={}", identity.name),
+    );
+    clients.lines().any(|line| {
+        let mut words = line.split(' ');
+        words.next() == Some(id.as_str()) && words.any(|word| word == name)
+    })
+}
+
+/// Whether the server itself said so, as opposed to a connection that is broken.
+fn is_answer(error: &RedisError) -> bool {
+    error.code().is_some()
+}
+
+/// An error on one line: the server's own words where there are any.
+pub fn describe(error: &RedisError) -> String {
+    let text = match (error.code(), error.detail()) {
+        (Some(code), Some(detail)) => format!("{code} {detail}"),
+        (Some(code), None) => code.to_owned(),
+        (None, _) if error.kind() == ErrorKind::AuthenticationFailed => {
+            "it refused the user name or the password".to_owned()
+        }
+        (None, _) if error.is_timeout() => "it did not answer in time".to_owned(),
+        (None, _) => error.to_string(),
+    };
+    one_line(&text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_connection_of_that_name_is_ended() {
+        let identity = Identity {
+            id: 7,
+            name: "bridge-0-w1-00ff".into(),
+        };
+        let line = |id, name| format!("id={id} addr=127.0.0.1:1 fd=8 name={name} age=1\n");
+        assert!(is_listed(&line(7, "bridge-0-w1-00ff"), &identity));
+        assert!(!is_listed(&line(7, "bridge-0-w1-00fe"), &identity));
+        assert!(!is_listed(&line(77, "bridge-0-w1-00ff"), &identity));
+        assert!(!is_listed(&line(7, ""), &identity));
+        assert!(!is_listed("", &identity));
+    }
+}

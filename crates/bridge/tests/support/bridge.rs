@@ -1,0 +1,100 @@
+//! The program under test, as a process, with what it has written.
+
+use super::{terminate, wait_until};
+use std::io::{BufRead, BufReader};
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex};
+use std::thread;
+use tempfile::NamedTempFile;
+
+pub struct Bridge {
+    process: Child,
+    lines: Arc<Mutex<Vec<String>>>,
+    _config: NamedTempFile,
+}
+
+impl Bridge {
+    /// Starts it and waits until it is ready.
+    pub fn start(mqtt: &str, redis: &str, config: &str) -> Bridge {
+        let bridge = Bridge::launch(mqtt, redis, config);
+        bridge.wait_for("bridge ready");
+        bridge
+    }
+
+    pub fn launch(mqtt: &str, redis: &str, config: &str) -> Bridge {
+        let file = NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), config).unwrap();
+        let mut process = Command::new(env!("CARGO_BIN_EXE_devicestate-bridge"))
+            .arg("--config")
+            .arg(file.path())
+            .args(["--mqtt", mqtt, "--redis", redis, "--log", "debug"])
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let lines = Arc::new(Mutex::new(Vec::new()));
+        let (output, written) = (process.stderr.take().unwrap(), lines.clone());
+        thread::spawn(move || {
+            for line in BufReader::new(output).lines().map_while(Result::ok) {
+                written.lock().unwrap().push(line);
+            }
+        });
+        Bridge {
+            process,
+            lines,
+            _config: file,
+        }
+    }
+
+    pub fn lines(&self) -> Vec<String> {
+        self.lines.lock().unwrap().clone()
+    }
+
+    pub fn count(&self, text: &str) -> usize {
+        self.lines().iter().filter(|l| l.contains(text)).count()
+    }
+
+    /// Waits for a line that contains `text`, and returns it.
+    #[track_caller]
+    pub fn wait_for(&self, text: &str) -> String {
+        let mut found = None;
+        wait_until(&format!("the line {text:?} in {:#?}", self.lines()), || {
+            found = self.lines().into_iter().find(|line| line.contains(text));
+            found.is_some()
+        });
+        found.unwrap()
+    }
+
+    /// kill -9.
+    pub fn kill(&mut self) {
+        self.process.kill().unwrap();
+        self.process.wait().unwrap();
+    }
+
+    pub fn terminate(&self) {
+        terminate(&self.process);
+    }
+
+    /// Waits for its end, and returns the exit status and its last line.
+    pub fn exit(&mut self) -> (Option<i32>, String) {
+        let mut status = None;
+        wait_until("the bridge ends", || {
+            status = self.process.try_wait().unwrap();
+            status.is_some()
+        });
+        let code = status.unwrap().code();
+        let last = self.wait_for(if code == Some(0) { "stopped:" } else { ":" });
+        (code, last)
+    }
+}
+
+impl Drop for Bridge {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+        if thread::panicking() {
+            eprintln!("the bridge wrote:\n{}", self.lines().join("\n"));
+        }
+    }
+}

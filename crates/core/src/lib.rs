@@ -1,0 +1,16 @@
+//! The pure logic of devicestate: no Redis type, no clock, no I/O.
+//!
+//! Everything here is a function of its arguments, so it is tested without a server and reused by
+//! the module and the bridge alike.
+
+#![forbid(unsafe_code)]
+
+pub mod deadlines;
+pub mod duration;
+pub mod escape;
+pub mod json;
+pub mod merge;
+pub mod name;
+pub mod presence;
+pub mod recipe;
+pub mod session;

@@ -1,0 +1,172 @@
+//! The argument cursor: every command reads its words through it, and every complaint about a word
+//! is made here.
+
+use devicestate_core::escape::Quoted;
+use devicestate_core::json::{self, Object};
+use devicestate_core::{duration, name};
+
+use crate::fleet::error::{Error, Result};
+use crate::fleet::settings;
+use crate::store::{parse_u64, RString, RawArgs};
+
+/// Reads a command's words from left to right.
+pub struct Args<'a> {
+    raw: RawArgs<'a>,
+    next: usize,
+}
+
+impl<'a> Args<'a> {
+    /// Behind the command's name.
+    pub fn new(raw: RawArgs<'a>) -> Args<'a> {
+        Args { raw, next: 1 }
+    }
+
+    /// The next word as it is. The server has checked the arity, so a missing word is one that
+    /// belongs to a keyword.
+    pub fn next_bytes(&mut self, argument: &str) -> Result<&'a [u8]> {
+        let word = self.raw.get(self.next);
+        self.next += 1;
+        word.ok_or_else(|| Error::usage(format_args!("{argument} is missing")))
+    }
+
+    /// How many words are left.
+    pub fn left(&self) -> usize {
+        self.raw.len().saturating_sub(self.next)
+    }
+
+    pub fn next_id(&mut self) -> Result<&'a str> {
+        self.next_name("device id")
+    }
+
+    /// The id behind [`Args::next_id`] as a key: what clients watch and track.
+    pub fn id_key(&self) -> RString {
+        self.raw.string(1).unwrap_or_else(|| RString::new(b""))
+    }
+
+    pub fn next_type(&mut self) -> Result<&'a str> {
+        self.next_name("device type")
+    }
+
+    fn next_name(&mut self, what: &str) -> Result<&'a str> {
+        let bytes = self.next_bytes(what)?;
+        name::check(bytes)
+            .map_err(|why| Error::usage(format_args!("invalid {what}: {}: {why}", Quoted(bytes))))
+    }
+
+    /// A whole number.
+    pub fn next_number(&mut self, argument: &str) -> Result<u64> {
+        let bytes = self.next_bytes(argument)?;
+        parse_u64(bytes).ok_or_else(|| {
+            Error::usage(format_args!(
+                "{argument}: {} is not a whole number from 0 to 18446744073709551615",
+                Quoted(bytes)
+            ))
+        })
+    }
+
+    /// A number within bounds.
+    pub fn next_bounded(&mut self, argument: &str, min: u64, max: u64) -> Result<u64> {
+        let bytes = self.next_bytes(argument)?;
+        parse_u64(bytes)
+            .filter(|n| (min..=max).contains(n))
+            .ok_or_else(|| {
+                Error::usage(format_args!(
+                    "{argument}: {} is not a whole number from {min} to {max}",
+                    Quoted(bytes)
+                ))
+            })
+    }
+
+    /// A duration in milliseconds.
+    pub fn next_ms(&mut self, argument: &str) -> Result<u64> {
+        let bytes = self.next_bytes(argument)?;
+        duration::parse(bytes)
+            .map_err(|why| Error::usage(format_args!("{argument}: {} {why}", Quoted(bytes))))
+    }
+
+    /// A device's timeout: 0 for none, else from 100 ms to 10 years.
+    pub fn next_timeout(&mut self) -> Result<u64> {
+        let ms = self.next_ms("TIMEOUT")?;
+        if ms == 0 || (settings::MIN_TIMEOUT_MS..=settings::MAX_TIMEOUT_MS).contains(&ms) {
+            return Ok(ms);
+        }
+        Err(Error::usage(format_args!(
+            "TIMEOUT: {ms} ms is neither 0 nor from 100 ms to 10 years"
+        )))
+    }
+
+    /// A JSON object, no deeper than the settings allow.
+    pub fn next_json(&mut self, argument: &str) -> Result<Object> {
+        let bytes = self.next_bytes(argument)?;
+        let limit = settings::MAX_DOCUMENT_BYTES.value();
+        // White space doesn't count against the limit, but ten times of it is no document.
+        if bytes.len() as u64 > limit.saturating_mul(10) {
+            return Err(Error::too_large(argument, bytes.len(), limit));
+        }
+        let depth = usize::try_from(settings::MAX_DOCUMENT_DEPTH.value()).unwrap_or(16);
+        json::parse_object(bytes, depth).map_err(|error| Error::bad_json(argument, &error))
+    }
+
+    /// A document that is stored as it is: its text, when it keeps the size limit.
+    pub fn within_limit(&self, argument: &str, object: &Object) -> Result<String> {
+        let text = serde_json::to_string(object)
+            .map_err(|error| Error::usage(format_args!("{argument}: {error}")))?;
+        let limit = settings::MAX_DOCUMENT_BYTES.value();
+        if text.len() as u64 > limit {
+            return Err(Error::too_large(argument, text.len(), limit));
+        }
+        Ok(text)
+    }
+
+    /// Short free text.
+    pub fn next_text(&mut self, argument: &str, max_bytes: usize) -> Result<&'a str> {
+        let bytes = self.next_bytes(argument)?;
+        if bytes.len() > max_bytes {
+            return Err(Error::usage(format_args!(
+                "{argument} is longer than {max_bytes} bytes"
+            )));
+        }
+        std::str::from_utf8(bytes)
+            .map_err(|_| Error::usage(format_args!("{argument}: {} is not UTF-8", Quoted(bytes))))
+    }
+
+    /// The next keyword in upper case, or `None` at the end. `seen` refuses repetitions.
+    pub fn next_keyword<'k>(
+        &mut self,
+        known: &[&'k str],
+        seen: &mut Vec<&'k str>,
+    ) -> Result<Option<&'k str>> {
+        let Some(word) = self.raw.get(self.next) else {
+            return Ok(None);
+        };
+        self.next += 1;
+        let keyword = known
+            .iter()
+            .find(|keyword| keyword.as_bytes().eq_ignore_ascii_case(word))
+            .ok_or_else(|| {
+                Error::usage(format_args!(
+                    "unknown option {}, expected {}",
+                    Quoted(word),
+                    known.join(", ")
+                ))
+            })?;
+        if seen.contains(keyword) {
+            return Err(Error::usage(format_args!(
+                "option {keyword} is given twice"
+            )));
+        }
+        seen.push(keyword);
+        Ok(Some(keyword))
+    }
+
+    /// Nothing may be left.
+    pub fn finish(self) -> Result<()> {
+        match self.raw.get(self.next) {
+            None => Ok(()),
+            Some(word) => Err(Error::usage(format_args!(
+                "unexpected argument {}",
+                Quoted(word)
+            ))),
+        }
+    }
+}

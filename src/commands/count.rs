@@ -1,0 +1,39 @@
+//! `DEVICE.COUNT [ONLINE | OFFLINE] [TYPE t] [STALE ms]`
+
+use super::list::{next_filter, FILTERS, FILTER_ARGS};
+use super::{require, Args, Command};
+use crate::fleet::listing::{self, Filter};
+use crate::fleet::{Fleet, Result};
+use crate::store::acl::Access;
+use crate::store::command::{Keys, Spec};
+use crate::store::Ctx;
+
+/// How many devices fit the filters, exact at the moment of the call.
+pub struct Count;
+
+impl Command for Count {
+    const SPEC: Spec = Spec {
+        name: "device.count",
+        summary: "Counts the devices that fit all filters",
+        complexity: "O(1); with STALE O(N) in the devices that are online, with STALE and TYPE O(N) in the stale ones too",
+        since: "0.1.0",
+        arity: -1,
+        flags: "readonly",
+        keys: Keys::None,
+        tips: "request_policy:all_shards response_policy:agg_sum",
+        args: FILTER_ARGS,
+    };
+
+    fn run(ctx: &Ctx<'_>, fleet: &Fleet, mut args: Args<'_>) -> Result<()> {
+        let mut filter = Filter::default();
+        let mut seen = Vec::new();
+        while let Some(keyword) = args.next_keyword(&FILTERS, &mut seen)? {
+            next_filter(&mut args, keyword, &mut filter)?;
+        }
+        args.finish()?;
+        require(ctx, Access::Read, &fleet.keys.registered)?;
+
+        ctx.reply_int(listing::count(ctx, fleet, &filter, ctx.now_ms())?);
+        Ok(())
+    }
+}

@@ -1,0 +1,109 @@
+//! `DEVICE.LIST [ONLINE | OFFLINE] [TYPE t] [STALE ms] [CURSOR c] [COUNT n] [WITHSTATE]`
+
+use super::{reply_state, require, Args, Command};
+use crate::fleet::error::Error;
+use crate::fleet::listing::{self, Filter};
+use crate::fleet::pages::Position;
+use crate::fleet::{Fleet, Result};
+use crate::store::acl::Access;
+use crate::store::command::{ArgKind, ArgSpec, Keys, Spec};
+use crate::store::Ctx;
+
+/// The devices that fit all filters, page by page as SCAN: `[next_cursor, [id ...]]`, with
+/// WITHSTATE maps instead of ids; the cursor is `0` when the list is done. OFFLINE and STALE come
+/// oldest first, never-seen devices before all.
+pub struct List;
+
+pub const FILTERS: [&str; 4] = ["ONLINE", "OFFLINE", "TYPE", "STALE"];
+
+const STATUS: &[ArgSpec] = &[
+    ArgSpec::flag("ONLINE", "online"),
+    ArgSpec::flag("OFFLINE", "offline"),
+];
+
+pub const FILTER_ARGS: &[ArgSpec] = &[
+    ArgSpec::new("status", ArgKind::OneOf(STATUS)).optional(),
+    ArgSpec::option("TYPE", "type", ArgKind::Text),
+    ArgSpec::option("STALE", "milliseconds", ArgKind::Integer),
+];
+
+/// Reads the value of a filter's keyword.
+pub fn next_filter(args: &mut Args<'_>, keyword: &str, filter: &mut Filter) -> Result<()> {
+    match keyword {
+        "ONLINE" | "OFFLINE" if filter.online.is_some() => {
+            return Err(Error::usage("ONLINE and OFFLINE exclude each other"));
+        }
+        "ONLINE" => filter.online = Some(true),
+        "OFFLINE" => filter.online = Some(false),
+        "TYPE" => filter.device_type = Some(args.next_type()?.to_owned()),
+        _ => filter.stale = Some(args.next_ms("STALE")?),
+    }
+    Ok(())
+}
+
+impl Command for List {
+    const SPEC: Spec = Spec {
+        name: "device.list",
+        summary: "Lists the devices that fit all filters, page by page",
+        complexity: "O(N) in COUNT",
+        since: "0.1.0",
+        arity: -1,
+        flags: "readonly",
+        keys: Keys::None,
+        tips: "request_policy:special response_policy:special nondeterministic_output_order",
+        args: &[
+            ArgSpec::new("status", ArgKind::OneOf(STATUS)).optional(),
+            ArgSpec::option("TYPE", "type", ArgKind::Text),
+            ArgSpec::option("STALE", "milliseconds", ArgKind::Integer),
+            ArgSpec::option("CURSOR", "cursor", ArgKind::Text),
+            ArgSpec::option("COUNT", "count", ArgKind::Integer),
+            ArgSpec::flag("WITHSTATE", "withstate"),
+        ],
+    };
+
+    fn run(ctx: &Ctx<'_>, fleet: &Fleet, mut args: Args<'_>) -> Result<()> {
+        const KEYWORDS: [&str; 7] = [
+            "ONLINE",
+            "OFFLINE",
+            "TYPE",
+            "STALE",
+            "CURSOR",
+            "COUNT",
+            "WITHSTATE",
+        ];
+        let mut filter = Filter::default();
+        let mut position = Position::Start;
+        let mut count = super::check::DEFAULT_COUNT;
+        let mut with_state = false;
+        let mut seen = Vec::new();
+        while let Some(keyword) = args.next_keyword(&KEYWORDS, &mut seen)? {
+            match keyword {
+                "CURSOR" => {
+                    position = Position::decode(args.next_bytes("CURSOR")?)
+                        .ok_or_else(|| Error::usage("CURSOR is none that DEVICE.LIST gave"))?;
+                }
+                "COUNT" => count = args.next_bounded("COUNT", 1, super::check::MAX_COUNT)?,
+                "WITHSTATE" => with_state = true,
+                filter_keyword => next_filter(&mut args, filter_keyword, &mut filter)?,
+            }
+        }
+        args.finish()?;
+        require(ctx, Access::Read, &fleet.keys.registered)?;
+
+        let (next, ids) = listing::page(ctx, fleet, &filter, position, count, ctx.now_ms())?;
+        ctx.reply_array(2);
+        ctx.reply_bytes(next.encode().as_bytes());
+        if with_state {
+            let mut states = Vec::with_capacity(ids.len());
+            for id in &ids {
+                states.extend(listing::state(ctx, fleet, id).ok().flatten());
+            }
+            ctx.reply_array(states.len());
+            states.iter().for_each(|state| reply_state(ctx, state));
+        } else {
+            ctx.reply_array(ids.len());
+            ids.iter().for_each(|id| ctx.reply_bytes(id.as_bytes()));
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,92 @@
+//! The commands, one per file: its grammar, a call into the fleet, its reply.
+//!
+//! [`register_all`] is the table of them; registration, `COMMAND DOCS`, key specifications and ACL
+//! all derive from each command's [`Spec`].
+
+mod args;
+mod check;
+mod count;
+mod get;
+mod heartbeat;
+mod list;
+mod mget;
+mod offline;
+mod register;
+mod remove;
+mod type_del;
+mod type_get;
+mod type_list;
+mod type_set;
+mod why;
+
+use crate::fleet::{self, Error, Fleet, Result};
+use crate::store::acl::Access;
+use crate::store::command::Spec;
+use crate::store::{Ctx, Handler, RString, RawArgs};
+
+use args::Args;
+
+/// A command: what the server should know of it, and what it does.
+pub trait Command {
+    const SPEC: Spec;
+
+    /// Parses, acts, and writes the reply, unless it returns an error: then nothing was changed.
+    fn run(ctx: &Ctx<'_>, fleet: &Fleet, args: Args<'_>) -> Result<()>;
+}
+
+/// Registers every command; says what failed.
+pub fn register_all(ctx: &Ctx<'_>) -> std::result::Result<(), String> {
+    add::<register::Register>(ctx)?;
+    add::<remove::Remove>(ctx)?;
+    add::<heartbeat::Heartbeat>(ctx)?;
+    add::<offline::Offline>(ctx)?;
+    add::<get::Get>(ctx)?;
+    add::<mget::Mget>(ctx)?;
+    add::<list::List>(ctx)?;
+    add::<count::Count>(ctx)?;
+    add::<type_set::TypeSet>(ctx)?;
+    add::<type_get::TypeGet>(ctx)?;
+    add::<type_del::TypeDel>(ctx)?;
+    add::<type_list::TypeList>(ctx)?;
+    add::<why::Why>(ctx)?;
+    add::<check::Check>(ctx)
+}
+
+fn add<C: Command>(ctx: &Ctx<'_>) -> std::result::Result<(), String> {
+    ctx.register::<InDatabaseZero<C>>(&C::SPEC)
+}
+
+/// Device commands work in database 0: their indexes and timers live there.
+struct InDatabaseZero<C>(std::marker::PhantomData<C>);
+
+impl<C: Command> Handler for InDatabaseZero<C> {
+    fn handle(ctx: &Ctx<'_>, raw: RawArgs<'_>) {
+        let result = if ctx.selected_db() == 0 {
+            fleet::with(|fleet| C::run(ctx, fleet, Args::new(raw)))
+                .unwrap_or_else(|| Err(Error::usage("devicestate is not loaded yet")))
+        } else {
+            Err(Error::usage("DEVICE commands work in database 0 only"))
+        };
+        if let Err(error) = result {
+            ctx.reply_error(&error.to_string());
+        }
+    }
+}
+
+/// For commands whose key the server can't see: the user needs this permission on it.
+fn require(ctx: &Ctx<'_>, access: Access, key: &RString) -> Result<()> {
+    if ctx.may(access, key) {
+        Ok(())
+    } else {
+        Err(Error::no_permission(key.bytes()))
+    }
+}
+
+/// A device as a map of all its fields.
+fn reply_state(ctx: &Ctx<'_>, state: &fleet::listing::State) {
+    ctx.reply_map(state.len());
+    for (field, value) in state {
+        ctx.reply_bytes(field);
+        ctx.reply_bytes(value);
+    }
+}

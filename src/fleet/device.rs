@@ -1,0 +1,189 @@
+//! A device as its hash tells it: the truth about it.
+
+use devicestate_core::name;
+use devicestate_core::presence::Online;
+use devicestate_core::recipe;
+use devicestate_core::session::Stored;
+
+use super::{settings, Error, Fleet, Result};
+use crate::store::{Ctx, HashKey, KeyType, RString};
+
+/// Everything but the documents, which are read where they are needed.
+pub struct Device {
+    pub id: String,
+    /// The hash's key.
+    pub key: RString,
+    /// The id as a key of its own, which is what clients declare and watch.
+    pub id_key: RString,
+    pub device_type: String,
+    pub online: bool,
+    /// The last sign of life; 0: never.
+    pub last_seen: u64,
+    /// Since when the status is what it is.
+    pub since: u64,
+    pub reason: Option<String>,
+    pub registered_at: u64,
+    /// The device's own timeout.
+    pub timeout: Option<u64>,
+    pub session: Stored,
+    pub version: u64,
+    pub ignored: u64,
+    pub ignored_reason: Option<String>,
+    pub ignored_at: u64,
+    /// Written by the plain recipe and not adopted yet.
+    pub from_recipe: bool,
+}
+
+/// See [`Device::find`].
+pub enum Found {
+    Device(Box<Device>),
+    Nothing,
+    /// A hash whose `device_id` is another, or whose id is none.
+    Foreign,
+}
+
+impl Found {
+    pub fn device(self) -> Option<Device> {
+        match self {
+            Found::Device(device) => Some(*device),
+            _ => None,
+        }
+    }
+}
+
+impl Device {
+    /// Reads a device; `None` when it is unknown. A hash that is no device of this id is an error.
+    pub fn load(ctx: &Ctx<'_>, fleet: &Fleet, id: &str) -> Result<Option<Device>> {
+        match Device::find(ctx, fleet, id)? {
+            Found::Device(device) => Ok(Some(*device)),
+            Found::Nothing => Ok(None),
+            Found::Foreign => Err(Error::foreign(fleet.keys.state(id).bytes())),
+        }
+    }
+
+    /// What there is under a device's key.
+    pub fn find(ctx: &Ctx<'_>, fleet: &Fleet, id: &str) -> Result<Found> {
+        if name::check(id.as_bytes()).is_err() {
+            return Ok(Found::Foreign);
+        }
+        let key = fleet.keys.state(id);
+        let device = match ctx.open_hash(&key) {
+            Err(found) => return Err(Error::wrong_type(key.bytes(), found, KeyType::Hash)),
+            Ok(None) => return Ok(Found::Nothing),
+            Ok(Some(hash)) => Device::read(fleet, id, &hash),
+        };
+        Ok(match device {
+            Some(device) => Found::Device(Box::new(Device { key, ..device })),
+            None => Found::Foreign,
+        })
+    }
+
+    /// `None` when the hash says that it is another device.
+    fn read(fleet: &Fleet, id: &str, hash: &HashKey<'_>) -> Option<Device> {
+        let f = &fleet.fields;
+        let [version, status] = hash.get2([&f.version, &f.status]);
+        let last_seen = hash.get(&f.last_seen);
+        if hash
+            .get(&f.device_id)
+            .is_none_or(|stored| stored.bytes() != id.as_bytes())
+        {
+            return None;
+        }
+        let number = |field| hash.get(field).and_then(|value| value.to_u64());
+        let time = |field| {
+            hash.get(field)
+                .and_then(|value| recipe::time_ms(value.bytes()))
+        };
+        let text = |field| {
+            hash.get(field)
+                .and_then(|value| String::from_utf8(value.bytes().to_vec()).ok())
+        };
+        Some(Device {
+            id: id.to_owned(),
+            // The caller has the key and puts it here.
+            key: RString::new(b""),
+            id_key: RString::new(id.as_bytes()),
+            device_type: text(&f.device_type).unwrap_or_else(|| UNKNOWN_TYPE.to_owned()),
+            online: status.is_some_and(|status| status.bytes() == ONLINE),
+            last_seen: last_seen
+                .and_then(|value| recipe::time_ms(value.bytes()))
+                .unwrap_or(0),
+            since: number(&f.status_since).unwrap_or(0),
+            reason: text(&f.status_reason),
+            registered_at: time(&f.registered_at).unwrap_or(0),
+            // Whatever other hands wrote.
+            timeout: number(&f.timeout).map(|ms| ms.min(settings::MAX_TIMEOUT_MS)),
+            session: Stored {
+                session: number(&f.session),
+                seq: number(&f.seq),
+            },
+            from_recipe: version.is_none(),
+            version: version.and_then(|version| version.to_u64()).unwrap_or(0),
+            ignored: number(&f.ignored).unwrap_or(0),
+            ignored_reason: text(&f.ignored_reason),
+            ignored_at: number(&f.ignored_at).unwrap_or(0),
+        })
+    }
+
+    /// The timeout that counts, in milliseconds (0: none), and where it comes from.
+    pub fn effective_timeout(&self, ctx: &Ctx<'_>, fleet: &Fleet) -> (u64, TimeoutSource) {
+        if let Some(timeout) = self.timeout {
+            fleet.shorten_timeout(timeout);
+            return (timeout, TimeoutSource::Device);
+        }
+        match fleet.types.timeout(ctx, fleet, self.device_type.as_bytes()) {
+            Some(timeout) => (timeout, TimeoutSource::Type),
+            None => (settings::HEARTBEAT_TIMEOUT.value(), TimeoutSource::Default),
+        }
+    }
+
+    /// What presence is decided from while the device is online.
+    pub fn as_online(&self, ctx: &Ctx<'_>, fleet: &Fleet) -> Online {
+        let (timeout, _) = self.effective_timeout(ctx, fleet);
+        Online {
+            last_seen: self.last_seen,
+            since: self.since,
+            timeout,
+        }
+    }
+
+    pub fn status(&self) -> &'static str {
+        status_name(self.online)
+    }
+
+    /// One field of the hash.
+    pub fn field(&self, ctx: &Ctx<'_>, field: &RString) -> Option<RString> {
+        ctx.open_hash(&self.key)
+            .ok()
+            .flatten()
+            .and_then(|hash| hash.get(field))
+    }
+}
+
+pub const UNKNOWN_TYPE: &str = "unknown";
+pub const ONLINE: &[u8] = b"online";
+
+pub fn status_name(online: bool) -> &'static str {
+    if online {
+        "online"
+    } else {
+        "offline"
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TimeoutSource {
+    Device,
+    Type,
+    Default,
+}
+
+impl TimeoutSource {
+    pub fn name(self) -> &'static str {
+        match self {
+            TimeoutSource::Device => "device",
+            TimeoutSource::Type => "type",
+            TimeoutSource::Default => "default",
+        }
+    }
+}

@@ -1,0 +1,81 @@
+//! Every error a client can get: a code, then a sentence that names the argument at fault.
+
+use std::fmt;
+
+use devicestate_core::escape::Quoted;
+use devicestate_core::json::JsonError;
+
+use crate::store::{CallError, KeyType};
+
+/// An error reply. What a client sent is quoted with care: any bytes are safe in it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Error(String);
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl From<CallError> for Error {
+    fn from(error: CallError) -> Error {
+        Error(error.0)
+    }
+}
+
+pub type Result<T> = std::result::Result<T, Error>;
+
+impl Error {
+    /// A command that is not written as it should be.
+    pub fn usage(text: impl fmt::Display) -> Error {
+        Error(format!("ERR {text}"))
+    }
+
+    pub fn no_device(id: &str, why: impl fmt::Display) -> Error {
+        Error(format!("NODEVICE device {} {why}", Quoted(id.as_bytes())))
+    }
+
+    pub fn bad_json(argument: &str, error: &JsonError) -> Error {
+        Error(format!("BADJSON {argument}: {error}"))
+    }
+
+    pub fn too_large(argument: &str, bytes: usize, limit: u64) -> Error {
+        Error(format!(
+            "TOOLARGE {argument}: {bytes} bytes, devicestate.max-document-bytes is {limit}"
+        ))
+    }
+
+    pub fn limit(limit: u64) -> Error {
+        Error(format!(
+            "LIMIT {limit} devices are registered, devicestate.max-devices allows no more"
+        ))
+    }
+
+    pub fn out_of_memory() -> Error {
+        Error("OOM command not allowed when used memory > 'maxmemory'.".to_owned())
+    }
+
+    pub fn wrong_type(key: &[u8], found: KeyType, wanted: KeyType) -> Error {
+        Error(format!(
+            "WRONGTYPE the key {} holds a {}, not a {}",
+            Quoted(key),
+            found.name(),
+            wanted.name()
+        ))
+    }
+
+    /// A hash under a device's key that says it is another device.
+    pub fn foreign(key: &[u8]) -> Error {
+        Error(format!(
+            "WRONGTYPE the hash {} has the device_id of another device",
+            Quoted(key)
+        ))
+    }
+
+    pub fn no_permission(key: &[u8]) -> Error {
+        Error(format!(
+            "NOPERM this user has no permission for the key {}",
+            Quoted(key)
+        ))
+    }
+}

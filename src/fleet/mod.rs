@@ -1,0 +1,198 @@
+//! The fleet: what a heartbeat, a report, a transition does to the keys of a device. Each function
+//! here is one atomic step; the commands above only parse and answer, the store below only reads
+//! and writes.
+
+pub mod check;
+pub mod device;
+pub mod error;
+pub mod events;
+pub mod heartbeat;
+pub mod keys;
+pub mod listing;
+pub mod pages;
+pub mod presence;
+pub mod reconciler;
+pub mod registry;
+pub mod report;
+pub mod settings;
+pub mod stats;
+pub mod sweeper;
+pub mod types;
+
+use std::cell::{Cell, OnceCell, RefCell};
+use std::collections::HashSet;
+
+use devicestate_core::deadlines::Deadlines;
+use devicestate_core::presence::{Deaf, Hearing, TickClock};
+
+use crate::store::events::Replaced;
+use crate::store::{monotonic_ms, RString};
+
+pub use device::Device;
+pub use error::{Error, Result};
+
+/// Everything the module remembers beside the keys. All of it can be rebuilt from them.
+pub struct Fleet {
+    pub keys: keys::Keys,
+    pub fields: keys::Fields,
+    pub stats: stats::Stats,
+    pub types: types::Types,
+    deadlines: RefCell<Deadlines>,
+    /// No device has a shorter timeout than this, in milliseconds: what is younger is on time.
+    shortest_timeout: Cell<u64>,
+    /// Devices whose hash other hands changed since it was read last.
+    suspects: RefCell<HashSet<String>>,
+    /// The last [`Fleet::with_stamp`].
+    stamp: RefCell<Option<(u64, RString)>>,
+    hearing: Cell<Hearing>,
+    tick_clock: Cell<TickClock>,
+    reconciler: RefCell<reconciler::Reconciler>,
+    /// When each kind of trouble was logged last.
+    complaints: [Cell<u64>; 2],
+    /// Devices whose heartbeat key the server itself expired while they were online: their
+    /// `expired` notification has been sent already.
+    expired_by_server: RefCell<HashSet<String>>,
+}
+
+thread_local! {
+    // The server runs commands, timers and events on one thread, and so do we.
+    static FLEET: OnceCell<Fleet> = const { OnceCell::new() };
+}
+
+/// Called once, when the settings are known.
+pub fn start() {
+    FLEET.with(|cell| {
+        cell.get_or_init(|| Fleet {
+            keys: settings::KEY_PREFIX.with(keys::Keys::new),
+            fields: keys::Fields::new(),
+            stats: stats::Stats::default(),
+            types: types::Types::default(),
+            deadlines: RefCell::new(Deadlines::new()),
+            shortest_timeout: Cell::new(u64::MAX),
+            suspects: RefCell::default(),
+            stamp: RefCell::default(),
+            hearing: Cell::new(Hearing::starting()),
+            tick_clock: Cell::new(TickClock::default()),
+            reconciler: RefCell::default(),
+            complaints: Default::default(),
+            expired_by_server: RefCell::default(),
+        });
+    });
+    look_at_all();
+}
+
+/// Lends the fleet; `None` before [`start`].
+pub fn with<T>(body: impl FnOnce(&Fleet) -> T) -> Option<T> {
+    FLEET.with(|cell| cell.get().map(body))
+}
+
+/// A timeout or the grace changed: every deadline is computed afresh.
+pub fn look_at_all() {
+    with(|fleet| {
+        fleet.shorten_timeout(settings::HEARTBEAT_TIMEOUT.value());
+        fleet.deadlines.borrow_mut().look_at_all();
+    });
+}
+
+impl Fleet {
+    pub fn hearing(&self) -> Hearing {
+        self.hearing.get()
+    }
+
+    pub fn deadline_index_len(&self) -> usize {
+        self.deadlines.borrow().len()
+    }
+
+    pub fn deadline_index_bytes(&self) -> usize {
+        self.deadlines.borrow().memory_usage()
+    }
+
+    /// A timeout that some device has, or may have.
+    fn shorten_timeout(&self, timeout: u64) {
+        if timeout != 0 && timeout < self.shortest_timeout.get() {
+            self.shortest_timeout.set(timeout);
+        }
+    }
+
+    /// Whether what a heartbeat reads first may not be trusted.
+    fn is_suspect(&self, id: &str) -> bool {
+        let suspects = self.suspects.borrow();
+        !suspects.is_empty() && suspects.contains(id)
+    }
+
+    /// Whether the sweeper has seen to every deadline that has passed: then nobody is overdue.
+    fn nobody_is_due(&self, now: u64) -> bool {
+        let next = self.deadlines.borrow().next_deadline();
+        next.is_none_or(|deadline| now < deadline) && !self.is_walking_fast()
+    }
+
+    /// The time as text, made once for all heartbeats of a millisecond.
+    fn with_stamp(&self, now: u64, body: impl FnOnce(&RString)) {
+        let mut stamp = self.stamp.borrow_mut();
+        if stamp.as_ref().is_none_or(|(time, _)| *time != now) {
+            *stamp = Some((now, RString::from_int(now)));
+        }
+        if let Some((_, text)) = stamp.as_ref() {
+            body(text);
+        }
+    }
+
+    /// A device seems overdue. Before anybody says so: if the sweeper's tick is late, the server
+    /// stood still, and this message waited in its socket meanwhile.
+    fn notice_stall(&self, now: u64) {
+        if self.tick_clock.get().is_late(monotonic_ms()) {
+            self.update_hearing(|hearing| hearing.was_deaf(Deaf::Stalled, now));
+        }
+    }
+
+    fn update_hearing<T>(&self, update: impl FnOnce(&mut Hearing) -> T) -> T {
+        let mut hearing = self.hearing.get();
+        let result = update(&mut hearing);
+        self.hearing.set(hearing);
+        result
+    }
+
+    /// Other hands changed a key, or the server expired it. A device whose hash they touched is
+    /// looked at afresh, by the sweeper or by its next heartbeat.
+    pub fn key_changed(&self, event: &str, key: &[u8]) {
+        if key == self.keys.types.bytes() {
+            self.types.forget();
+            look_at_all();
+            return;
+        }
+        if matches!(self.hearing().deaf(), Some(Deaf::Loading | Deaf::Replica)) {
+            // Everything is looked at afterwards.
+            return;
+        }
+        let (is_state, id) = match self.keys.role(key) {
+            Some(keys::Role::State(id)) => (true, id),
+            Some(keys::Role::Heartbeat(id)) if event == "expired" => (false, id),
+            _ => return,
+        };
+        let Ok(id) = std::str::from_utf8(id) else {
+            return;
+        };
+        if is_state {
+            self.suspects.borrow_mut().insert(id.to_owned());
+            self.deadlines.borrow_mut().schedule(id, Some(0));
+        } else {
+            self.expired_by_server.borrow_mut().insert(id.to_owned());
+        }
+    }
+
+    /// Another data set took the place of the one that was.
+    pub fn data_replaced(&self, what: Replaced) {
+        self.types.forget();
+        self.deadlines.borrow_mut().look_at_all();
+        match what {
+            Replaced::Flushed => {}
+            Replaced::Swapped | Replaced::Loaded => {
+                self.suspects.borrow_mut().clear();
+                self.reconcile_all();
+            }
+            Replaced::LoadingStarted => {
+                self.update_hearing(|hearing| hearing.go_deaf(Deaf::Loading))
+            }
+        }
+    }
+}

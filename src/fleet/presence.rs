@@ -1,0 +1,289 @@
+//! The two transitions of a device, and its heartbeat key.
+//!
+//! A transition is one step: hash, indexes, heartbeat key, events stream, channel, notifications.
+//! It checks the type of every key it will write first, so a key in the wrong shape leaves
+//! everything as it was. Each outage is told once, because only the stored status decides.
+
+use super::{events, heartbeat, registry, settings, Device, Error, Fleet, Result};
+use crate::store::{Arg, Ctx, KeyType, RString};
+
+/// The heartbeat key outlives the timeout by a day: it is a mirror of the status, deleted by the
+/// offline step, and its own expiry only a safety net.
+const HEARTBEAT_MARGIN_MS: u64 = 86_400_000;
+
+/// Refuses a key that exists with another type.
+pub fn expect(ctx: &Ctx<'_>, key: &RString, wanted: KeyType) -> Result<()> {
+    match ctx.key_type(key) {
+        KeyType::Missing => Ok(()),
+        found if found == wanted => Ok(()),
+        found => Err(Error::wrong_type(key.bytes(), found, wanted)),
+    }
+}
+
+/// The keys of a device that both transitions write, beside its hash.
+struct Touched {
+    heartbeat: RString,
+    online_of_type: RString,
+}
+
+fn checked_keys(ctx: &Ctx<'_>, fleet: &Fleet, device: &Device) -> Result<Touched> {
+    let keys = &fleet.keys;
+    let touched = Touched {
+        heartbeat: keys.heartbeat(&device.id),
+        online_of_type: keys.online_of_type(&device.device_type),
+    };
+    expect(ctx, &device.key, KeyType::Hash)?;
+    expect(ctx, &touched.heartbeat, KeyType::String)?;
+    expect(ctx, &keys.online, KeyType::Set)?;
+    expect(ctx, &touched.online_of_type, KeyType::Set)?;
+    expect(ctx, &keys.offline, KeyType::SortedSet)?;
+    expect(ctx, &keys.events, KeyType::Stream)?;
+    Ok(touched)
+}
+
+/// Whether a transition of this device could be written now.
+pub fn check_keys(ctx: &Ctx<'_>, fleet: &Fleet, device: &Device) -> Result<()> {
+    checked_keys(ctx, fleet, device).map(drop)
+}
+
+/// The fields of a presence event.
+fn event_fields<'a>(device: &Device, reason: &'a str) -> Vec<(&'static str, Arg<'a>)> {
+    let mut fields: Vec<(&'static str, Arg<'a>)> = vec![
+        ("status", device.status().into()),
+        ("reason", reason.into()),
+    ];
+    if let Some(session) = device.session.session {
+        fields.push(("session", session.into()));
+    }
+    fields
+}
+
+/// Offline to online. `device` already carries its new timeout and session; `more` goes into the
+/// hash in the same write.
+pub fn go_online(
+    ctx: &Ctx<'_>,
+    fleet: &Fleet,
+    device: &mut Device,
+    now: u64,
+    reason: &str,
+    more: &[Arg<'_>],
+) -> Result<()> {
+    let touched = checked_keys(ctx, fleet, device)?;
+    let (keys, f) = (&fleet.keys, &fleet.fields);
+    device.online = true;
+    if let Err(error) = events::append(
+        ctx,
+        fleet,
+        "online",
+        &device.id,
+        now,
+        &event_fields(device, reason),
+    ) {
+        device.online = false;
+        return Err(error);
+    }
+    device.since = now;
+    device.last_seen = now;
+
+    let mut hset: Vec<Arg<'_>> = vec![
+        Arg::Str(&device.key),
+        Arg::Str(&f.status),
+        "online".into(),
+        Arg::Str(&f.last_seen),
+        now.into(),
+        Arg::Str(&f.status_since),
+        now.into(),
+    ];
+    hset.extend_from_slice(more);
+    ctx.write(c"HSET", &hset)?;
+    if device.reason.take().is_some() {
+        ctx.write(
+            c"HDEL",
+            &[Arg::Str(&device.key), Arg::Str(&f.status_reason)],
+        )?;
+    }
+    let id = Arg::Str(&device.id_key);
+    ctx.write(c"ZREM", &[Arg::Str(&keys.offline), id])?;
+    ctx.write(c"SADD", &[Arg::Str(&keys.online), id])?;
+    ctx.write(c"SADD", &[Arg::Str(&touched.online_of_type), id])?;
+    set_heartbeat_key(ctx, fleet, device, &touched.heartbeat)?;
+    fleet.schedule(ctx, device, now);
+
+    fleet.stats.came_online.add(1);
+    events::publish_presence(ctx, device, now, reason);
+    events::signal(ctx, device, c"device.online");
+    Ok(())
+}
+
+/// Online to offline.
+pub fn go_offline(
+    ctx: &Ctx<'_>,
+    fleet: &Fleet,
+    device: &mut Device,
+    now: u64,
+    reason: &str,
+) -> Result<()> {
+    let touched = checked_keys(ctx, fleet, device)?;
+    let (keys, f) = (&fleet.keys, &fleet.fields);
+    device.online = false;
+    if let Err(error) = events::append(
+        ctx,
+        fleet,
+        "offline",
+        &device.id,
+        now,
+        &event_fields(device, reason),
+    ) {
+        device.online = true;
+        return Err(error);
+    }
+    device.since = now;
+    device.reason = Some(reason.to_owned());
+
+    ctx.write(
+        c"HSET",
+        &[
+            Arg::Str(&device.key),
+            Arg::Str(&f.status),
+            "offline".into(),
+            Arg::Str(&f.status_since),
+            now.into(),
+            Arg::Str(&f.status_reason),
+            reason.into(),
+        ],
+    )?;
+    let id = Arg::Str(&device.id_key);
+    ctx.write(c"SREM", &[Arg::Str(&keys.online), id])?;
+    ctx.write(c"SREM", &[Arg::Str(&touched.online_of_type), id])?;
+    ctx.write(
+        c"ZADD",
+        &[Arg::Str(&keys.offline), device.last_seen.into(), id],
+    )?;
+    ctx.write(c"DEL", &[Arg::Str(&touched.heartbeat)])?;
+    fleet.deadlines.borrow_mut().remove(&device.id);
+
+    fleet.stats.went_offline.add(1);
+    let told_already = fleet.expired_by_server.borrow_mut().remove(&device.id);
+    if settings::HEARTBEAT_KEYS.is_on() && !told_already {
+        ctx.notify_expired(&touched.heartbeat);
+    }
+    events::publish_presence(ctx, device, now, reason);
+    events::signal(ctx, device, c"device.offline");
+    Ok(())
+}
+
+/// A device says goodbye, or its will or an operator does; false when it was offline already or the
+/// message comes from an older session.
+pub fn say_goodbye(
+    ctx: &Ctx<'_>,
+    fleet: &Fleet,
+    id: &str,
+    reason: &str,
+    session: Option<u64>,
+    now: u64,
+) -> Result<bool> {
+    let Some(mut device) = Device::load(ctx, fleet, id)? else {
+        return Err(Error::no_device(id, "is not registered"));
+    };
+    if let Err(stale) = device.session.admits(session) {
+        heartbeat::ignore(ctx, fleet, &device, stale, now)?;
+        return Ok(false);
+    }
+    check_keys(ctx, fleet, &device)?;
+    registry::adopt_if_needed(ctx, fleet, &mut device, now)?;
+    let before = device.session;
+    device.session = before.enter(session);
+    let went_offline = device.online;
+    if went_offline {
+        go_offline(ctx, fleet, &mut device, now, reason)?;
+    }
+    let f = &fleet.fields;
+    let key = Arg::Str(&device.key);
+    match session {
+        // Without a session the goodbye counts always, and fencing starts anew.
+        None if before.session.is_some() => {
+            ctx.write(c"HDEL", &[key, Arg::Str(&f.session), Arg::Str(&f.seq)])?;
+            ctx.touched(&device.id_key);
+        }
+        Some(newer) if before.session != session => {
+            ctx.write(c"HSET", &[key, Arg::Str(&f.session), newer.into()])?;
+            ctx.write(c"HDEL", &[key, Arg::Str(&f.seq)])?;
+            ctx.touched(&device.id_key);
+        }
+        _ => {}
+    }
+    Ok(went_offline)
+}
+
+/// Writes the heartbeat key of a device that is online. Without a timeout it does not expire.
+pub fn set_heartbeat_key(
+    ctx: &Ctx<'_>,
+    fleet: &Fleet,
+    device: &Device,
+    key: &RString,
+) -> Result<()> {
+    if !settings::HEARTBEAT_KEYS.is_on() {
+        return Ok(());
+    }
+    fleet.expired_by_server.borrow_mut().remove(&device.id);
+    match device.effective_timeout(ctx, fleet).0 {
+        0 => ctx.write(c"SET", &[Arg::Str(key), "1".into()])?,
+        timeout => ctx.write(
+            c"SET",
+            &[
+                Arg::Str(key),
+                "1".into(),
+                "PX".into(),
+                (timeout + HEARTBEAT_MARGIN_MS).into(),
+            ],
+        )?,
+    };
+    Ok(())
+}
+
+/// Renews a heartbeat key that is missing or past half of its life, or lives for ever though the
+/// device has a timeout now.
+pub fn renew_heartbeat_key(ctx: &Ctx<'_>, fleet: &Fleet, device: &Device) -> Result<()> {
+    if !settings::HEARTBEAT_KEYS.is_on() {
+        return Ok(());
+    }
+    let key = fleet.keys.heartbeat(&device.id);
+    let life = match device.effective_timeout(ctx, fleet).0 {
+        0 => None,
+        timeout => Some(timeout + HEARTBEAT_MARGIN_MS),
+    };
+    let fresh = match (ctx.key_life(&key), life) {
+        (None, _) => false,
+        (Some(None), None) => true,
+        (Some(left), Some(life)) => left.is_some_and(|left| left >= life / 2),
+        (Some(Some(_)), None) => false,
+    };
+    if fresh {
+        return Ok(());
+    }
+    expect(ctx, &key, KeyType::String)?;
+    set_heartbeat_key(ctx, fleet, device, &key)
+}
+
+impl Fleet {
+    /// Puts an online device into the deadline index.
+    pub fn schedule(&self, ctx: &Ctx<'_>, device: &Device, now: u64) {
+        let deadline = device.as_online(ctx, self).deadline(
+            now,
+            &self.hearing(),
+            settings::RESTART_GRACE.value(),
+        );
+        self.deadlines.borrow_mut().schedule(&device.id, deadline);
+    }
+
+    /// Whether an online device is past its deadline, and the server was there to hear it.
+    pub fn is_overdue(&self, ctx: &Ctx<'_>, device: &Device, now: u64) -> bool {
+        let online = device.as_online(ctx, self);
+        let grace = settings::RESTART_GRACE.value();
+        if !online.is_due(now, &self.hearing(), grace) {
+            return false;
+        }
+        self.notice_stall(now);
+        online.is_due(now, &self.hearing(), grace)
+    }
+}

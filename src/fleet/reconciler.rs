@@ -1,0 +1,141 @@
+//! The reconciler: keeps the deadline index and the indexes equal to the hashes, whatever happened
+//! to the keys behind our back. Restarts, promotions, RESTORE, FLUSHALL, SWAPDB, eviction and hands
+//! in the data are all one mechanism: no event has to be caught.
+//!
+//! It walks `devices:online` over and over (a whole pass a minute, at full speed after a load or
+//! promotion) and puts ids that the deadline index lacks into it; the sweeper then reads their
+//! hashes. After each fast pass the whole data set is checked once, slowly.
+
+use super::check::{self, Findings, Mode, Position};
+use super::sweeper::Trouble;
+use super::Fleet;
+use crate::store::{monotonic_us, Arg, Ctx, Level};
+
+/// A whole pass takes about this long, in milliseconds.
+const PASS_MS: u64 = 60_000;
+/// How often a slice of the slow walk is done, in milliseconds.
+const SLICE_EVERY_MS: u64 = 50;
+/// About how many keys one slice of the check looks at.
+const CHECK_COUNT: u64 = 50;
+/// About how many ids one read of the fast pass takes.
+const FAST_COUNT: u64 = 500;
+
+#[derive(Default)]
+pub struct Reconciler {
+    cursor: u64,
+    /// A fast pass is under way.
+    fast: bool,
+    /// Where the check after it stands.
+    check: Option<Position>,
+    found: Findings,
+    last_slice_ms: u64,
+}
+
+impl Fleet {
+    /// A fast pass, then a check of everything: after a load, a promotion, a swap of databases.
+    pub fn reconcile_all(&self) {
+        let mut reconciler = self.reconciler.borrow_mut();
+        *reconciler = Reconciler {
+            fast: true,
+            last_slice_ms: reconciler.last_slice_ms,
+            ..Default::default()
+        };
+    }
+
+    /// Whether devices that are online may still be missing in the deadline index.
+    pub(super) fn is_walking_fast(&self) -> bool {
+        self.reconciler.borrow().fast
+    }
+
+    /// Whether the pass and the check that follow a load or a promotion are still under way.
+    pub fn is_checking(&self) -> bool {
+        let reconciler = self.reconciler.borrow();
+        reconciler.fast || reconciler.check.is_some() || self.hearing().deaf().is_some()
+    }
+
+    /// One slice, until `until_us` of the monotonic clock at the latest. Returns whether it wants
+    /// to go on at once.
+    pub(super) fn reconcile(&self, ctx: &Ctx<'_>, now: u64, until_us: u64) -> bool {
+        if self.reconciler.borrow().fast {
+            while monotonic_us() < until_us {
+                if self.walk_online(ctx, FAST_COUNT) {
+                    let mut reconciler = self.reconciler.borrow_mut();
+                    reconciler.fast = false;
+                    reconciler.check = Some(Position::Start);
+                    return false;
+                }
+            }
+            return true;
+        }
+        let monotonic_ms = monotonic_us() / 1_000;
+        let elapsed = monotonic_ms.saturating_sub(self.reconciler.borrow().last_slice_ms);
+        if elapsed >= SLICE_EVERY_MS {
+            self.reconciler.borrow_mut().last_slice_ms = monotonic_ms;
+            let online = ctx.read(c"SCARD", &[Arg::Str(&self.keys.online)]);
+            let online = online.map(|reply| reply.int()).unwrap_or(0);
+            let share = online.saturating_mul(elapsed.min(1_000)) / PASS_MS;
+            self.walk_online(ctx, share.clamp(10, 10_000));
+            self.check_slice(ctx, now);
+        }
+        false
+    }
+
+    /// Reads about `count` ids of `devices:online`; true at the end of the set.
+    fn walk_online(&self, ctx: &Ctx<'_>, count: u64) -> bool {
+        let cursor = self.reconciler.borrow().cursor;
+        let args = [
+            Arg::Str(&self.keys.online),
+            cursor.into(),
+            "COUNT".into(),
+            count.into(),
+        ];
+        // A key of another type holds no devices; the transitions complain about it.
+        let page = ctx
+            .read(c"SSCAN", &args)
+            .ok()
+            .and_then(|reply| reply.into_page());
+        let cursor = page.as_ref().map_or(0, |page| page.cursor);
+        if let Some(page) = page {
+            let mut deadlines = self.deadlines.borrow_mut();
+            for id in page.iter().filter_map(|id| std::str::from_utf8(id).ok()) {
+                if !deadlines.contains(id) {
+                    deadlines.schedule(id, Some(0));
+                }
+            }
+        }
+        self.reconciler.borrow_mut().cursor = cursor;
+        cursor == 0
+    }
+
+    /// A slice of the check that follows a fast pass. Hashes of the plain recipe are left alone:
+    /// their owner decides when they are adopted.
+    fn check_slice(&self, ctx: &Ctx<'_>, now: u64) {
+        let Some(position) = self.reconciler.borrow_mut().check.take() else {
+            return;
+        };
+        match check::step(ctx, self, position.clone(), CHECK_COUNT, Mode::Repair, now) {
+            Ok((next, found)) => {
+                let mut reconciler = self.reconciler.borrow_mut();
+                reconciler.found.add(&found);
+                if next == Position::End {
+                    if reconciler.found.mended > 0 {
+                        let text = format!("mended {} index entries", reconciler.found.mended);
+                        ctx.log(Level::Notice, &text);
+                    }
+                    reconciler.found = Findings::default();
+                } else {
+                    reconciler.check = Some(next);
+                }
+            }
+            Err(error) => {
+                // It goes on when the key is mended.
+                self.reconciler.borrow_mut().check = Some(position);
+                self.complain(
+                    ctx,
+                    Trouble::Check,
+                    &format!("the check after loading waits: {error}"),
+                );
+            }
+        }
+    }
+}

@@ -1,0 +1,338 @@
+//! Which devices there are: registering, adopting, removing.
+
+use super::device::UNKNOWN_TYPE;
+use super::presence::expect;
+use super::{events, presence, settings, Device, Error, Fleet, Result};
+use crate::store::{Arg, Ctx, KeyType};
+
+/// Registers a device, or moves a known one to another type. `metadata` is JSON text and replaces
+/// what is stored. Returns whether the device is new.
+pub fn register(
+    ctx: &Ctx<'_>,
+    fleet: &Fleet,
+    id: &str,
+    device_type: &str,
+    metadata: Option<&str>,
+    now: u64,
+) -> Result<bool> {
+    match Device::load(ctx, fleet, id)? {
+        None => {
+            create(ctx, fleet, id, device_type, metadata, now)?;
+            ctx.write(c"DEL", &[Arg::Str(&fleet.keys.blocked(id))])?;
+            Ok(true)
+        }
+        Some(mut device) => {
+            if device.device_type != device_type {
+                check_type_keys(ctx, fleet, &device.device_type)?;
+                check_type_keys(ctx, fleet, device_type)?;
+            }
+            adopt_if_needed(ctx, fleet, &mut device, now)?;
+            change_type(ctx, fleet, &mut device, device_type, now)?;
+            if let Some(metadata) = metadata {
+                let field = Arg::Str(&fleet.fields.metadata);
+                ctx.write(c"HSET", &[Arg::Str(&device.key), field, metadata.into()])?;
+                ctx.touched(&device.id_key);
+            }
+            Ok(false)
+        }
+    }
+}
+
+/// Whether an unknown device may register by speaking up, and what is in the way.
+pub fn may_auto_register(ctx: &Ctx<'_>, fleet: &Fleet, id: &str) -> Result<()> {
+    if !settings::AUTO_REGISTER.is_on() {
+        return Err(Error::no_device(
+            id,
+            "is not registered, and devicestate.auto-register is no",
+        ));
+    }
+    if let Some(left) = ctx.key_life(&fleet.keys.blocked(id)) {
+        let left = left.unwrap_or(0);
+        return Err(Error::no_device(
+            id,
+            format_args!("was removed and is blocked for {left} ms"),
+        ));
+    }
+    if ctx.flags().is_out_of_memory() {
+        return Err(Error::out_of_memory());
+    }
+    check_room(ctx, fleet)
+}
+
+fn check_room(ctx: &Ctx<'_>, fleet: &Fleet) -> Result<()> {
+    match settings::MAX_DEVICES.value() {
+        0 => Ok(()),
+        max => {
+            expect(ctx, &fleet.keys.registered, KeyType::Set)?;
+            let registered = ctx
+                .read(c"SCARD", &[Arg::Str(&fleet.keys.registered)])?
+                .int();
+            if registered < max {
+                Ok(())
+            } else {
+                Err(Error::limit(max))
+            }
+        }
+    }
+}
+
+fn check_type_keys(ctx: &Ctx<'_>, fleet: &Fleet, device_type: &str) -> Result<()> {
+    expect(ctx, &fleet.keys.of_type(device_type), KeyType::Set)?;
+    expect(ctx, &fleet.keys.online_of_type(device_type), KeyType::Set)
+}
+
+/// A new device: offline, never seen.
+pub fn create(
+    ctx: &Ctx<'_>,
+    fleet: &Fleet,
+    id: &str,
+    device_type: &str,
+    metadata: Option<&str>,
+    now: u64,
+) -> Result<Device> {
+    check_room(ctx, fleet)?;
+    let (keys, f) = (&fleet.keys, &fleet.fields);
+    let device = Device::new(fleet, id, device_type, now);
+    expect(ctx, &keys.registered, KeyType::Set)?;
+    check_type_keys(ctx, fleet, device_type)?;
+    presence::check_keys(ctx, fleet, &device)?;
+    events::append(
+        ctx,
+        fleet,
+        "registered",
+        id,
+        now,
+        &[("device_type", device_type.into())],
+    )?;
+
+    let mut hset: Vec<Arg<'_>> = vec![
+        Arg::Str(&device.key),
+        Arg::Str(&f.version),
+        0.into(),
+        Arg::Str(&f.last_seen),
+        0.into(),
+        Arg::Str(&f.status),
+        "offline".into(),
+        Arg::Str(&f.device_id),
+        id.into(),
+        Arg::Str(&f.device_type),
+        device_type.into(),
+        Arg::Str(&f.status_since),
+        now.into(),
+        Arg::Str(&f.registered_at),
+        now.into(),
+    ];
+    if let Some(metadata) = metadata {
+        hset.extend([Arg::Str(&f.metadata), metadata.into()]);
+    }
+    ctx.write(c"HSET", &hset)?;
+    let member = Arg::Str(&device.id_key);
+    ctx.write(c"SADD", &[Arg::Str(&keys.registered), member])?;
+    ctx.write(c"SADD", &[Arg::Str(&keys.of_type(device_type)), member])?;
+    ctx.write(c"ZADD", &[Arg::Str(&keys.offline), 0.into(), member])?;
+    fleet.stats.registered.add(1);
+    events::signal(ctx, &device, c"device.registered");
+    Ok(device)
+}
+
+fn change_type(
+    ctx: &Ctx<'_>,
+    fleet: &Fleet,
+    device: &mut Device,
+    device_type: &str,
+    now: u64,
+) -> Result<()> {
+    if device.device_type == device_type {
+        return Ok(());
+    }
+    let (keys, member) = (&fleet.keys, Arg::Str(&device.id_key));
+    let field = Arg::Str(&fleet.fields.device_type);
+    ctx.write(c"HSET", &[Arg::Str(&device.key), field, device_type.into()])?;
+    ctx.write(
+        c"SREM",
+        &[Arg::Str(&keys.of_type(&device.device_type)), member],
+    )?;
+    ctx.write(c"SADD", &[Arg::Str(&keys.of_type(device_type)), member])?;
+    if device.online {
+        ctx.write(
+            c"SREM",
+            &[Arg::Str(&keys.online_of_type(&device.device_type)), member],
+        )?;
+        ctx.write(
+            c"SADD",
+            &[Arg::Str(&keys.online_of_type(device_type)), member],
+        )?;
+    }
+    device_type.clone_into(&mut device.device_type);
+    ctx.touched(&device.id_key);
+    if device.online {
+        // The new type may have another timeout.
+        fleet.schedule(ctx, device, now);
+    }
+    Ok(())
+}
+
+/// Takes over a device that the plain recipe wrote. Its status stays, nobody is told anything, and
+/// if it is online it gets one full timeout from now to speak up.
+pub fn adopt_if_needed(
+    ctx: &Ctx<'_>,
+    fleet: &Fleet,
+    device: &mut Device,
+    now: u64,
+) -> Result<bool> {
+    if !device.from_recipe {
+        return Ok(false);
+    }
+    let (keys, f) = (&fleet.keys, &fleet.fields);
+    expect(ctx, &keys.registered, KeyType::Set)?;
+    check_type_keys(ctx, fleet, &device.device_type)?;
+    presence::check_keys(ctx, fleet, device)?;
+
+    // A shadow that holds something has a version already.
+    let holds_something = [&f.reported_state, &f.desired_state]
+        .into_iter()
+        .any(|field| {
+            device
+                .field(ctx, field)
+                .is_some_and(|text| !matches!(text.bytes(), b"" | b"{}"))
+        });
+    device.version = u64::from(holds_something);
+    device.since = now;
+    device.from_recipe = false;
+    ctx.write(
+        c"HSET",
+        &[
+            Arg::Str(&device.key),
+            Arg::Str(&f.status),
+            device.status().into(),
+            Arg::Str(&f.last_seen),
+            device.last_seen.into(),
+            Arg::Str(&f.version),
+            device.version.into(),
+            Arg::Str(&f.device_type),
+            device.device_type.as_str().into(),
+            Arg::Str(&f.status_since),
+            now.into(),
+            Arg::Str(&f.registered_at),
+            device.registered_at.into(),
+        ],
+    )?;
+    index(ctx, fleet, device, now)?;
+    fleet.stats.adopted.add(1);
+    ctx.touched(&device.id_key);
+    Ok(true)
+}
+
+/// Writes every index entry that a device should have and drops those it should not have.
+pub fn index(ctx: &Ctx<'_>, fleet: &Fleet, device: &Device, now: u64) -> Result<()> {
+    let keys = &fleet.keys;
+    let member = Arg::Str(&device.id_key);
+    let of_type = keys.of_type(&device.device_type);
+    let online_of_type = keys.online_of_type(&device.device_type);
+    let heartbeat = keys.heartbeat(&device.id);
+    ctx.write(c"SADD", &[Arg::Str(&keys.registered), member])?;
+    ctx.write(c"SADD", &[Arg::Str(&of_type), member])?;
+    if device.online {
+        ctx.write(c"SADD", &[Arg::Str(&keys.online), member])?;
+        ctx.write(c"SADD", &[Arg::Str(&online_of_type), member])?;
+        ctx.write(c"ZREM", &[Arg::Str(&keys.offline), member])?;
+        presence::set_heartbeat_key(ctx, fleet, device, &heartbeat)?;
+        fleet.schedule(ctx, device, now);
+    } else {
+        ctx.write(c"SREM", &[Arg::Str(&keys.online), member])?;
+        ctx.write(c"SREM", &[Arg::Str(&online_of_type), member])?;
+        ctx.write(
+            c"ZADD",
+            &[Arg::Str(&keys.offline), device.last_seen.into(), member],
+        )?;
+        ctx.write(c"DEL", &[Arg::Str(&heartbeat)])?;
+        fleet.deadlines.borrow_mut().remove(&device.id);
+    }
+    Ok(())
+}
+
+/// Removes a device; false when it is unknown. `block` milliseconds long it can't register by
+/// itself.
+pub fn remove(
+    ctx: &Ctx<'_>,
+    fleet: &Fleet,
+    id: &str,
+    block: Option<u64>,
+    now: u64,
+) -> Result<bool> {
+    let keys = &fleet.keys;
+    let device = Device::load(ctx, fleet, id)?;
+    if let Some(mut device) = device {
+        expect(ctx, &keys.registered, KeyType::Set)?;
+        check_type_keys(ctx, fleet, &device.device_type)?;
+        presence::check_keys(ctx, fleet, &device)?;
+        adopt_if_needed(ctx, fleet, &mut device, now)?;
+        if device.online {
+            presence::go_offline(ctx, fleet, &mut device, now, "removed")?;
+        }
+        let device_type = device.device_type.as_str();
+        events::append(
+            ctx,
+            fleet,
+            "removed",
+            id,
+            now,
+            &[("device_type", device_type.into())],
+        )?;
+        let member = Arg::Str(&device.id_key);
+        ctx.write(
+            c"DEL",
+            &[Arg::Str(&device.key), Arg::Str(&keys.heartbeat(id))],
+        )?;
+        ctx.write(c"SREM", &[Arg::Str(&keys.registered), member])?;
+        ctx.write(c"SREM", &[Arg::Str(&keys.of_type(device_type)), member])?;
+        ctx.write(c"ZREM", &[Arg::Str(&keys.offline), member])?;
+        fleet.deadlines.borrow_mut().remove(id);
+        fleet.stats.removed.add(1);
+        events::signal(ctx, &device, c"device.removed");
+        block_for(ctx, fleet, id, block)?;
+        return Ok(true);
+    }
+    block_for(ctx, fleet, id, block)?;
+    Ok(false)
+}
+
+fn block_for(ctx: &Ctx<'_>, fleet: &Fleet, id: &str, block: Option<u64>) -> Result<()> {
+    if let Some(ms) = block.filter(|ms| *ms > 0) {
+        let key = fleet.keys.blocked(id);
+        ctx.write(
+            c"SET",
+            &[Arg::Str(&key), "1".into(), "PX".into(), ms.into()],
+        )?;
+    }
+    Ok(())
+}
+
+/// A device for a message from an unknown id.
+pub fn auto_register(ctx: &Ctx<'_>, fleet: &Fleet, id: &str, now: u64) -> Result<Device> {
+    may_auto_register(ctx, fleet, id)?;
+    create(ctx, fleet, id, UNKNOWN_TYPE, None, now)
+}
+
+impl Device {
+    fn new(fleet: &Fleet, id: &str, device_type: &str, now: u64) -> Device {
+        Device {
+            id: id.to_owned(),
+            key: fleet.keys.state(id),
+            id_key: crate::store::RString::new(id.as_bytes()),
+            device_type: device_type.to_owned(),
+            online: false,
+            last_seen: 0,
+            since: now,
+            reason: None,
+            registered_at: now,
+            timeout: None,
+            session: Default::default(),
+            version: 0,
+            ignored: 0,
+            ignored_reason: None,
+            ignored_at: 0,
+            from_recipe: false,
+        }
+    }
+}

@@ -1,0 +1,81 @@
+//! What `INFO devicestate` counts since the module was loaded.
+
+use std::cell::Cell;
+
+#[derive(Default)]
+pub struct Stats {
+    pub heartbeats: Counter,
+    pub reports: Counter,
+    pub ignored: Counter,
+    pub came_online: Counter,
+    pub went_offline: Counter,
+    pub timed_out: Counter,
+    pub registered: Counter,
+    pub removed: Counter,
+    pub adopted: Counter,
+    pub ticks: Counter,
+    pub looks: Counter,
+    pub back_offs: Counter,
+    pub mended: Counter,
+    /// How late the last timeout was told, and the latest of all, in milliseconds.
+    pub lag_last: Counter,
+    pub lag_max: Counter,
+    rate: Cell<Rate>,
+}
+
+/// A counter of one thread: the server's.
+#[derive(Default)]
+pub struct Counter(Cell<u64>);
+
+impl Counter {
+    pub fn add(&self, n: u64) {
+        self.0.set(self.0.get().wrapping_add(n));
+    }
+
+    pub fn set(&self, value: u64) {
+        self.0.set(value);
+    }
+
+    pub fn get(&self) -> u64 {
+        self.0.get()
+    }
+}
+
+#[derive(Default, Clone, Copy)]
+struct Rate {
+    since_ms: u64,
+    heartbeats: u64,
+    per_second: u64,
+}
+
+impl Stats {
+    /// A timeout was told `lag` milliseconds after it passed.
+    pub fn told_after(&self, lag: u64) {
+        self.lag_last.set(lag);
+        self.lag_max.set(self.lag_max.get().max(lag));
+    }
+
+    /// Called at every tick; renews the rate about once a second.
+    pub fn sample(&self, monotonic_ms: u64) {
+        let rate = self.rate.get();
+        let elapsed = monotonic_ms.saturating_sub(rate.since_ms);
+        if elapsed < 1_000 {
+            return;
+        }
+        let heartbeats = self.heartbeats.get();
+        let per_second = heartbeats
+            .wrapping_sub(rate.heartbeats)
+            .saturating_mul(1_000)
+            / elapsed;
+        self.rate.set(Rate {
+            since_ms: monotonic_ms,
+            heartbeats,
+            per_second,
+        });
+    }
+
+    /// Heartbeats per second over the last second or so.
+    pub fn heartbeats_per_second(&self) -> u64 {
+        self.rate.get().per_second
+    }
+}

@@ -1,0 +1,231 @@
+//! The sweeper: one timer that tells the dead from the living.
+//!
+//! It is armed for the earliest deadline, at most [`TICK_MS`] ahead, and works in slices so that
+//! clients get their turn in a storm. It writes only while this server is a master that takes
+//! writes; everything else is deaf time (see `devicestate_core::presence`).
+
+use devicestate_core::presence::{Deaf, LATE_TICK_MS};
+
+use super::device::Found;
+use super::{check, presence, registry, settings, Device, Fleet, Result};
+use crate::store::{guarded, monotonic_ms, monotonic_us, Ctx, Level, OnTimer};
+
+/// The longest pause between two ticks, in milliseconds.
+pub const TICK_MS: u64 = 50;
+/// A device whose transition can't be written is looked at again after this, in milliseconds.
+const BACK_OFF_MS: u64 = 1_000;
+/// Trouble that repeats is logged at most this often, in milliseconds.
+const COMPLAIN_EVERY_MS: u64 = 10_000;
+
+/// The timer.
+pub struct Tick;
+
+impl OnTimer for Tick {
+    fn on_timer(ctx: &Ctx<'_>) {
+        ctx.select_db(0);
+        // A panic must not stop the clock.
+        let delay = guarded(|| super::with(|fleet| fleet.tick(ctx)))
+            .flatten()
+            .unwrap_or(TICK_MS);
+        super::with(|fleet| fleet.expect_tick(delay));
+        ctx.arm_timer::<Tick>(delay);
+    }
+}
+
+impl Fleet {
+    /// Starts the clock; called once, at load.
+    pub fn start_ticking(&self, ctx: &Ctx<'_>) {
+        self.expect_tick(TICK_MS);
+        ctx.arm_timer::<Tick>(TICK_MS);
+    }
+
+    fn expect_tick(&self, delay: u64) {
+        let mut clock = self.tick_clock.get();
+        clock.expect(monotonic_ms().saturating_add(delay));
+        self.tick_clock.set(clock);
+    }
+
+    /// One tick; returns the milliseconds until the next.
+    fn tick(&self, ctx: &Ctx<'_>) -> u64 {
+        let (now, monotonic) = (ctx.now_ms(), monotonic_ms());
+        self.stats.ticks.add(1);
+        self.stats.sample(monotonic);
+        if !self.listen(ctx, now, monotonic) {
+            return TICK_MS;
+        }
+        self.types.check_key(ctx, self);
+        let until = monotonic_us().saturating_add(settings::SWEEP_BUDGET_US.value());
+        let more_due = self.sweep(ctx, now, until);
+        let more_to_reconcile = self.reconcile(ctx, now, until);
+        if monotonic_ms() > monotonic.saturating_add(LATE_TICK_MS) {
+            // The server stood still in the middle of the tick.
+            self.update_hearing(|hearing| hearing.was_deaf(Deaf::Stalled, ctx.now_ms()));
+        }
+        if more_due || more_to_reconcile {
+            return 0;
+        }
+        let next = self.deadlines.borrow().next_deadline();
+        next.map_or(TICK_MS, |deadline| {
+            deadline.saturating_sub(now).clamp(1, TICK_MS)
+        })
+    }
+
+    /// Whether this server hears its devices and may write; keeps the account of deaf time.
+    fn listen(&self, ctx: &Ctx<'_>, now: u64, monotonic: u64) -> bool {
+        let mut clock = self.tick_clock.get();
+        let is_late = clock.is_late(monotonic);
+        let jumped = clock.jumped(now, monotonic);
+        self.tick_clock.set(clock);
+
+        let was = self.hearing().deaf();
+        if let Some((why, detail)) = deaf_now(ctx) {
+            self.update_hearing(|hearing| hearing.go_deaf(why));
+            if why == Deaf::Replica {
+                // Deadlines are the master's business; they are found again after a promotion.
+                self.deadlines.borrow_mut().clear();
+                self.suspects.borrow_mut().clear();
+            }
+            if why == Deaf::WritesRefused && was != Some(why) {
+                let text = format!("nobody goes offline while writes are refused: {detail}");
+                ctx.log(Level::Warning, &text);
+            }
+            return false;
+        }
+        if is_late {
+            self.update_hearing(|hearing| hearing.go_deaf(Deaf::Stalled));
+        }
+        if jumped {
+            self.update_hearing(|hearing| hearing.go_deaf(Deaf::ClockJumped));
+            ctx.log(
+                Level::Warning,
+                "the wall clock jumped; every timeout starts anew",
+            );
+            self.deadlines.borrow_mut().look_at_all();
+        }
+        if was == Some(Deaf::WritesRefused) {
+            ctx.log(Level::Notice, "writes are accepted again");
+        }
+        if self.update_hearing(|hearing| hearing.hear(now)) {
+            self.reconcile_all();
+        }
+        true
+    }
+
+    /// Looks at the devices that are due, until `until_us`; true when more are.
+    fn sweep(&self, ctx: &Ctx<'_>, now: u64, until_us: u64) -> bool {
+        let mut id = String::new();
+        loop {
+            let due = self.deadlines.borrow_mut().pop_due(now, &mut id);
+            if due.is_none() {
+                return false;
+            }
+            self.stats.looks.add(1);
+            if let Err(error) = self.look(ctx, &id, now) {
+                self.deadlines
+                    .borrow_mut()
+                    .schedule(&id, Some(now + BACK_OFF_MS));
+                // Its deadline has passed, though the index says a later time.
+                self.suspects.borrow_mut().insert(id.clone());
+                self.stats.back_offs.add(1);
+                self.complain(
+                    ctx,
+                    Trouble::Offline,
+                    &format!("a device can't be told offline: {error}"),
+                );
+            }
+            if monotonic_us() >= until_us {
+                return self
+                    .deadlines
+                    .borrow()
+                    .next_deadline()
+                    .is_some_and(|next| next <= now);
+            }
+        }
+    }
+
+    /// Reads the truth about one device: still alive, or gone.
+    fn look(&self, ctx: &Ctx<'_>, id: &str, now: u64) -> Result<()> {
+        let mut is_suspect = self.suspects.borrow_mut().remove(id);
+        let device = match Device::find(ctx, self, id)? {
+            Found::Foreign => {
+                // No device of ours: neither swept nor, by its heartbeats, kept alive.
+                is_suspect = false;
+                self.suspects.borrow_mut().insert(id.to_owned());
+                None
+            }
+            found => found.device(),
+        };
+        let Some(mut device) = device else {
+            self.deadlines.borrow_mut().remove(id);
+            return Ok(());
+        };
+        if is_suspect && !device.from_recipe && !check::is_indexed(ctx, self, &device)? {
+            // Other hands changed the hash, and the hash is the truth.
+            registry::index(ctx, self, &device, now)?;
+            ctx.touched(&device.id_key);
+            self.stats.mended.add(1);
+        }
+        if !device.online {
+            self.deadlines.borrow_mut().remove(id);
+            return Ok(());
+        }
+        if device.from_recipe {
+            // Known, so that the reconciler does not bring it up again; adoption schedules it.
+            return Ok(());
+        }
+        let online = device.as_online(ctx, self);
+        let grace = settings::RESTART_GRACE.value();
+        match online.deadline(now, &self.hearing(), grace) {
+            Some(deadline) if now >= deadline => {
+                presence::go_offline(ctx, self, &mut device, now, "timeout")?;
+                self.stats.timed_out.add(1);
+                self.stats.told_after(now - deadline);
+            }
+            deadline => {
+                self.deadlines.borrow_mut().schedule(id, deadline);
+                presence::renew_heartbeat_key(ctx, self, &device)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Logs trouble, but not every time.
+    pub(super) fn complain(&self, ctx: &Ctx<'_>, trouble: Trouble, text: &str) {
+        let last = &self.complaints[trouble as usize];
+        let now = monotonic_ms().max(1);
+        if last.get() == 0 || now - last.get() >= COMPLAIN_EVERY_MS {
+            last.set(now);
+            ctx.log(Level::Warning, text);
+        }
+    }
+}
+
+/// What may go on for long; each kind is logged by itself.
+#[derive(Clone, Copy)]
+pub enum Trouble {
+    Offline,
+    Check,
+}
+
+/// Why this server can't hear or write now, and what it said.
+fn deaf_now(ctx: &Ctx<'_>) -> Option<(Deaf, String)> {
+    let flags = ctx.flags();
+    if !flags.is_master() {
+        return Some((Deaf::Replica, String::new()));
+    }
+    if flags.is_loading() {
+        return Some((Deaf::Loading, String::new()));
+    }
+    // Writing in a pause would crash the server.
+    if ctx.is_paused() {
+        return Some((Deaf::Paused, String::new()));
+    }
+    match ctx.probe_writable() {
+        Ok(()) => None,
+        // The server remembers the memory state of its last command; ours is newer.
+        Err(error) if error.0.starts_with("OOM") && !flags.is_out_of_memory() => None,
+        // Somebody uses the probe's key: that is no refusal.
+        Err(error) if error.0.starts_with("WRONGTYPE") => None,
+        Err(error) => Some((Deaf::WritesRefused, error.0)),
+    }
+}

@@ -1,0 +1,158 @@
+//! Defaults of device types: the hash `devices:types`, one field per type holding JSON, and a
+//! parsed copy of it that is dropped whenever the key changes.
+
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::presence::expect;
+use super::{settings, Fleet, Result};
+use crate::store::{Arg, Ctx, KeyType, RString};
+
+/// What devices of a type have unless they say otherwise.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct TypeDefaults {
+    /// Milliseconds; 0: no timeout.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub timeout: Option<u64>,
+    /// About how many entries a device's history keeps.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub history: Option<u64>,
+}
+
+impl TypeDefaults {
+    /// From the stored JSON; whatever other hands wrote.
+    fn parse(json: &[u8]) -> Option<TypeDefaults> {
+        let object = devicestate_core::json::stored_object(json)?;
+        let mut defaults: TypeDefaults =
+            serde_json::from_value(serde_json::Value::Object(object)).ok()?;
+        defaults.timeout = defaults.timeout.map(|ms| ms.min(settings::MAX_TIMEOUT_MS));
+        Some(defaults)
+    }
+}
+
+/// The parsed copy. Broken entries (written by hand) are skipped.
+#[derive(Default)]
+pub struct Types {
+    cache: RefCell<HashMap<Vec<u8>, TypeDefaults>>,
+    is_fresh: Cell<bool>,
+}
+
+impl Types {
+    /// The key changed, or the data set did.
+    pub fn forget(&self) {
+        self.is_fresh.set(false);
+    }
+
+    /// Other hands may put another type in the key's place, of which no event tells us; the sweeper
+    /// asks now and then.
+    pub fn check_key(&self, ctx: &Ctx<'_>, fleet: &Fleet) {
+        let is_stale = self.is_fresh.get()
+            && !self.cache.borrow().is_empty()
+            && ctx.key_type(&fleet.keys.types) != KeyType::Hash;
+        if is_stale {
+            self.changed();
+        }
+    }
+
+    /// Parses the key again if it changed.
+    pub fn refresh(&self, ctx: &Ctx<'_>, fleet: &Fleet) {
+        if self.is_fresh.get() {
+            return;
+        }
+        let mut cache = self.cache.borrow_mut();
+        cache.clear();
+        if let Ok(types) = ctx.read(c"HGETALL", &[Arg::Str(&fleet.keys.types)]) {
+            for (name, json) in types.pairs() {
+                if let Some(defaults) = TypeDefaults::parse(json) {
+                    cache.insert(name.to_vec(), defaults);
+                }
+            }
+        }
+        cache
+            .values()
+            .filter_map(|defaults| defaults.timeout)
+            .for_each(|t| fleet.shorten_timeout(t));
+        self.is_fresh.set(true);
+    }
+
+    /// The timeout of a type, in milliseconds.
+    pub fn timeout(&self, ctx: &Ctx<'_>, fleet: &Fleet, device_type: &[u8]) -> Option<u64> {
+        self.refresh(ctx, fleet);
+        self.cache.borrow().get(device_type)?.timeout
+    }
+
+    /// The same from the copy as it is; the type is asked for only if any type has defaults.
+    pub fn cached_timeout(&self, device_type: impl FnOnce() -> Option<RString>) -> Option<u64> {
+        let cache = self.cache.borrow();
+        if cache.is_empty() {
+            return None;
+        }
+        cache.get(device_type()?.bytes())?.timeout
+    }
+
+    pub fn get(
+        &self,
+        ctx: &Ctx<'_>,
+        fleet: &Fleet,
+        device_type: &str,
+    ) -> Result<Option<TypeDefaults>> {
+        expect(ctx, &fleet.keys.types, KeyType::Hash)?;
+        self.refresh(ctx, fleet);
+        Ok(self.cache.borrow().get(device_type.as_bytes()).copied())
+    }
+
+    /// All types with their defaults, by name.
+    pub fn list(&self, ctx: &Ctx<'_>, fleet: &Fleet) -> Result<Vec<(Vec<u8>, TypeDefaults)>> {
+        expect(ctx, &fleet.keys.types, KeyType::Hash)?;
+        self.refresh(ctx, fleet);
+        let mut types: Vec<_> = self
+            .cache
+            .borrow()
+            .iter()
+            .map(|(name, defaults)| (name.clone(), *defaults))
+            .collect();
+        types.sort_by(|a, b| a.0.cmp(&b.0));
+        Ok(types)
+    }
+
+    /// Changes what is given and keeps the rest.
+    pub fn set(
+        &self,
+        ctx: &Ctx<'_>,
+        fleet: &Fleet,
+        device_type: &str,
+        change: TypeDefaults,
+    ) -> Result<()> {
+        let before = self.get(ctx, fleet, device_type)?.unwrap_or_default();
+        let after = TypeDefaults {
+            timeout: change.timeout.or(before.timeout),
+            history: change.history.or(before.history),
+        };
+        let json = serde_json::to_string(&after).unwrap_or_default();
+        let key = Arg::Str(&fleet.keys.types);
+        ctx.write(c"HSET", &[key, device_type.into(), json.as_str().into()])?;
+        self.changed();
+        Ok(())
+    }
+
+    pub fn delete(&self, ctx: &Ctx<'_>, fleet: &Fleet, device_type: &str) -> Result<bool> {
+        expect(ctx, &fleet.keys.types, KeyType::Hash)?;
+        let deleted = ctx
+            .write(c"HDEL", &[Arg::Str(&fleet.keys.types), device_type.into()])?
+            .int()
+            > 0;
+        if deleted {
+            self.changed();
+        }
+        Ok(deleted)
+    }
+
+    /// Devices of the type may be due earlier or later now.
+    fn changed(&self) {
+        self.forget();
+        super::look_at_all();
+    }
+}

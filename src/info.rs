@@ -1,0 +1,63 @@
+//! `INFO devicestate`.
+
+use crate::fleet;
+use crate::fleet::listing::{count, Filter};
+use crate::store::{info, notifications_on};
+
+/// The one section of the module.
+pub struct Section;
+
+impl info::Fill for Section {
+    fn fill(section: &info::Section) {
+        fleet::with(|fleet| {
+            let stats = &fleet.stats;
+            section.text("version", env!("CARGO_PKG_VERSION"));
+            let hearing = match fleet.hearing().deaf() {
+                None => "yes".to_owned(),
+                Some(deaf) => format!("no ({})", deaf.name()),
+            };
+            section.text("hearing", &hearing);
+            let (module, expired) = notifications_on();
+            let yes_no = |on| if on { "yes" } else { "no" };
+            section.text("notifications_module", yes_no(module));
+            section.text("notifications_expired", yes_no(expired));
+            section.text("checking", yes_no(fleet.is_checking()));
+            for (name, filter) in [
+                ("devices", None),
+                ("online", Some(true)),
+                ("offline", Some(false)),
+            ] {
+                let filter = Filter {
+                    online: filter,
+                    ..Filter::default()
+                };
+                let count = section
+                    .ctx()
+                    .and_then(|ctx| count(&ctx, fleet, &filter, 0).ok());
+                section.int(name, count.unwrap_or(0));
+            }
+            for (name, value) in [
+                ("deadline_index_devices", fleet.deadline_index_len() as u64),
+                ("deadline_index_bytes", fleet.deadline_index_bytes() as u64),
+                ("heartbeats", stats.heartbeats.get()),
+                ("heartbeats_per_second", stats.heartbeats_per_second()),
+                ("reports", stats.reports.get()),
+                ("ignored", stats.ignored.get()),
+                ("came_online", stats.came_online.get()),
+                ("went_offline", stats.went_offline.get()),
+                ("timed_out", stats.timed_out.get()),
+                ("registered", stats.registered.get()),
+                ("removed", stats.removed.get()),
+                ("adopted", stats.adopted.get()),
+                ("detection_lag_last_ms", stats.lag_last.get()),
+                ("detection_lag_max_ms", stats.lag_max.get()),
+                ("ticks", stats.ticks.get()),
+                ("looks", stats.looks.get()),
+                ("back_offs", stats.back_offs.get()),
+                ("mended", stats.mended.get()),
+            ] {
+                section.int(name, value);
+            }
+        });
+    }
+}

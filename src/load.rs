@@ -1,0 +1,98 @@
+//! Loading the module: what it needs of the server, in which order things start.
+
+use crate::fleet::{self, settings};
+use crate::store::events::{Listener, Replaced};
+use crate::store::{Ctx, Level, RawArgs};
+use crate::{commands, info};
+
+/// As `MODULE LIST` shows it: 0.1.0.
+pub const VERSION_NUMBER: i32 = 100;
+
+pub const UNLOAD_REFUSED: &str =
+    "can't be unloaded: its timer and listeners run as long as the server does";
+
+/// Above these, the server turns the hash of a device with a small document into a hash table,
+/// which takes more than twice the memory.
+const WANTED_LISTPACK_BYTES: u64 = 1_024;
+
+/// Starts everything, or says in one line why not.
+pub fn load(ctx: &Ctx<'_>, args: RawArgs<'_>) -> Result<(), String> {
+    if let Some(missing) = ctx.missing_api() {
+        return Err(format!(
+            "this server is too old: devicestate needs Redis 7.0 or Valkey 7.2 or newer \
+             ({missing} is missing)"
+        ));
+    }
+    if ctx.flags().is_cluster() {
+        return Err("this version does not run with cluster-enabled yes".to_owned());
+    }
+    apply_arguments(ctx, args)?;
+    ctx.load_settings()?;
+    ctx.signal_only_on_request();
+    fleet::start();
+    commands::register_all(ctx)?;
+    ctx.register_info::<info::Section>();
+    ctx.listen::<Changes>()?;
+    fleet::with(|fleet| fleet.start_ticking(ctx));
+    advise(ctx);
+    Ok(())
+}
+
+/// `loadmodule` arguments are settings, `name value` each: the values they have unless the
+/// configuration file names others.
+fn apply_arguments(ctx: &Ctx<'_>, args: RawArgs<'_>) -> Result<(), String> {
+    let quoted = |bytes| devicestate_core::escape::Quoted(bytes);
+    for index in (0..args.len()).step_by(2) {
+        let name = args.get(index).unwrap_or_default();
+        let setting = settings::ALL
+            .iter()
+            .find(|setting| setting.name().as_bytes().eq_ignore_ascii_case(name))
+            .ok_or_else(|| format!("unknown setting {}", quoted(name)))?;
+        let value = args
+            .get(index + 1)
+            .ok_or_else(|| format!("{} has no value", setting.name()))?;
+        setting.set(value)?;
+    }
+    for setting in settings::ALL {
+        ctx.register_setting(setting, &setting.get())?;
+    }
+    Ok(())
+}
+
+/// One line for each server setting that costs much and is easily changed.
+fn advise(ctx: &Ctx<'_>) {
+    let number = |name: &str| {
+        let reply = ctx.read(c"CONFIG", &["GET".into(), name.into()]).ok()?;
+        crate::store::parse_u64(reply.at(1)?)
+    };
+    if number("hash-max-listpack-value").is_some_and(|bytes| bytes < WANTED_LISTPACK_BYTES) {
+        ctx.log(
+            Level::Notice,
+            "hash-max-listpack-value is small: devices with documents will take more \
+             than twice the memory; redis.conf.example sets 4096",
+        );
+    }
+    let policy = ctx
+        .read(c"CONFIG", &["GET".into(), "maxmemory-policy".into()])
+        .ok();
+    let evicts_all = policy.and_then(|reply| reply.at(1).map(|p| p.starts_with(b"allkeys")));
+    if evicts_all == Some(true) {
+        ctx.log(
+            Level::Warning,
+            "maxmemory-policy evicts any key, devices too; use noeviction",
+        );
+    }
+}
+
+/// Keeps what is remembered in step with keys that change outside our commands.
+struct Changes;
+
+impl Listener for Changes {
+    fn key_changed(event: &str, key: &[u8]) {
+        fleet::with(|fleet| fleet.key_changed(event, key));
+    }
+
+    fn data_replaced(what: Replaced) {
+        fleet::with(|fleet| fleet.data_replaced(what));
+    }
+}

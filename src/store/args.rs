@@ -1,0 +1,43 @@
+//! The arguments of a command as the server passed them.
+
+use redis_module::raw;
+
+use super::rstring::{bytes_of, RString};
+
+/// Borrowed for the length of one command.
+#[derive(Clone, Copy)]
+pub struct RawArgs<'a> {
+    argv: &'a [*mut raw::RedisModuleString],
+}
+
+impl<'a> RawArgs<'a> {
+    /// SAFETY: `argv` points to `argc` live strings, which stay so for `'a`.
+    pub(super) unsafe fn new(argv: *mut *mut raw::RedisModuleString, argc: i32) -> RawArgs<'a> {
+        let length = usize::try_from(argc).unwrap_or(0);
+        if argv.is_null() {
+            return RawArgs { argv: &[] };
+        }
+        // SAFETY: the caller's promise.
+        RawArgs {
+            argv: unsafe { std::slice::from_raw_parts(argv, length) },
+        }
+    }
+
+    pub fn len(&self) -> usize {
+        self.argv.len()
+    }
+
+    /// The bytes of argument `index`; 0 is the command's name.
+    pub fn get(&self, index: usize) -> Option<&'a [u8]> {
+        // SAFETY: the strings of a command's arguments are live for the length of the command.
+        self.argv.get(index).map(|raw| unsafe { bytes_of(*raw) })
+    }
+
+    /// Argument `index` as a string of the server's, shared.
+    pub fn string(&self, index: usize) -> Option<RString> {
+        // SAFETY: as above.
+        self.argv
+            .get(index)
+            .map(|raw| unsafe { RString::hold(*raw) })
+    }
+}

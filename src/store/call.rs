@@ -1,0 +1,274 @@
+//! Calling the server's own commands.
+
+use std::cell::Cell;
+use std::ffi::CStr;
+use std::fmt;
+
+use redis_module::raw;
+
+use super::{api, Ctx, RString};
+
+/// One argument of a call.
+#[derive(Clone, Copy)]
+pub enum Arg<'a> {
+    Str(&'a RString),
+    Bytes(&'a [u8]),
+    Int(u64),
+}
+
+impl<'a> From<&'a RString> for Arg<'a> {
+    fn from(value: &'a RString) -> Arg<'a> {
+        Arg::Str(value)
+    }
+}
+
+impl<'a> From<&'a str> for Arg<'a> {
+    fn from(value: &'a str) -> Arg<'a> {
+        Arg::Bytes(value.as_bytes())
+    }
+}
+
+impl<'a> From<&'a [u8]> for Arg<'a> {
+    fn from(value: &'a [u8]) -> Arg<'a> {
+        Arg::Bytes(value)
+    }
+}
+
+impl From<u64> for Arg<'_> {
+    fn from(value: u64) -> Self {
+        Arg::Int(value)
+    }
+}
+
+thread_local!(static DOING: Cell<Doing> = const { Cell::new(Doing::Nothing) });
+
+/// What this module is doing while the server sends keyspace events.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Doing {
+    Nothing,
+    /// A command of our own runs: what it changes is no news to us (but it may find keys expired).
+    Calling,
+    /// We send the event ourselves.
+    Notifying,
+}
+
+impl Doing {
+    pub(super) fn now() -> Doing {
+        DOING.get()
+    }
+
+    /// Until the result is dropped.
+    pub(super) fn begin(self) -> impl Drop {
+        struct Until(Doing);
+        impl Drop for Until {
+            fn drop(&mut self) {
+                DOING.set(self.0);
+            }
+        }
+        Until(DOING.replace(self))
+    }
+}
+
+/// The error a called command answered, code first, as the server writes it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CallError(pub String);
+
+impl fmt::Display for CallError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// What a called command answered.
+pub struct Reply {
+    raw: *mut raw::RedisModuleCallReply,
+}
+
+impl Drop for Reply {
+    fn drop(&mut self) {
+        // SAFETY: our own reply, freed once.
+        unsafe { api!(RedisModule_FreeCallReply)(self.raw) }
+    }
+}
+
+impl Reply {
+    fn kind(&self) -> i32 {
+        // SAFETY: a live reply.
+        unsafe { api!(RedisModule_CallReplyType)(self.raw) }
+    }
+
+    /// An integer reply; 0 for anything else.
+    pub fn int(&self) -> u64 {
+        if self.kind() != raw::REDISMODULE_REPLY_INTEGER as i32 {
+            return 0;
+        }
+        // SAFETY: a live reply of this type.
+        u64::try_from(unsafe { api!(RedisModule_CallReplyInteger)(self.raw) }).unwrap_or(0)
+    }
+
+    /// A string reply; `None` for null and anything else.
+    pub fn bytes(&self) -> Option<&[u8]> {
+        match self.kind() {
+            k if k == raw::REDISMODULE_REPLY_STRING as i32 => {}
+            _ => return None,
+        }
+        // SAFETY: a live reply of this type; the bytes live as long as it does.
+        unsafe { element_bytes(self.raw) }
+    }
+
+    /// How many elements an array reply has.
+    pub fn len(&self) -> usize {
+        if self.kind() != raw::REDISMODULE_REPLY_ARRAY as i32 {
+            return 0;
+        }
+        // SAFETY: a live reply of this type.
+        unsafe { api!(RedisModule_CallReplyLength)(self.raw) }
+    }
+
+    /// The bytes of element `index` of an array reply.
+    pub fn at(&self, index: usize) -> Option<&[u8]> {
+        if index >= self.len() {
+            return None;
+        }
+        // SAFETY: a live array reply and an index within it; elements live as long as their array.
+        unsafe {
+            let element = api!(RedisModule_CallReplyArrayElement)(self.raw, index);
+            element_bytes(element)
+        }
+    }
+
+    /// The elements of an array reply, as bytes.
+    pub fn iter(&self) -> impl Iterator<Item = &[u8]> {
+        (0..self.len()).filter_map(|index| self.at(index))
+    }
+
+    /// The pairs of a flat array reply (a hash, or members with their scores).
+    pub fn pairs(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
+        (0..self.len() / 2).filter_map(|i| Some((self.at(2 * i)?, self.at(2 * i + 1)?)))
+    }
+
+    /// The reply of SCAN and its kin: the next cursor and the page.
+    pub fn into_page(self) -> Option<Page> {
+        let cursor = super::rstring::parse_u64(self.at(0)?)?;
+        // SAFETY: an array of two (SCAN); the element lives as long as the array, which `Page` owns.
+        let raw = unsafe { api!(RedisModule_CallReplyArrayElement)(self.raw, 1) };
+        let items = Reply { raw };
+        Some(Page {
+            cursor,
+            items: std::mem::ManuallyDrop::new(items),
+            _whole: self,
+        })
+    }
+}
+
+/// One page of a scan.
+pub struct Page {
+    pub cursor: u64,
+    /// Part of `_whole`, which frees it.
+    items: std::mem::ManuallyDrop<Reply>,
+    _whole: Reply,
+}
+
+impl std::ops::Deref for Page {
+    type Target = Reply;
+
+    fn deref(&self) -> &Reply {
+        &self.items
+    }
+}
+
+/// SAFETY: `raw` is null or a live reply, and stays so for `'a`.
+unsafe fn element_bytes<'a>(raw: *mut raw::RedisModuleCallReply) -> Option<&'a [u8]> {
+    if raw.is_null() {
+        return None;
+    }
+    let mut length = 0;
+    // SAFETY: the caller's promise; the server answers null for a reply that is no string.
+    unsafe {
+        let data = api!(RedisModule_CallReplyStringPtr)(raw, &mut length);
+        (!data.is_null()).then(|| std::slice::from_raw_parts(data.cast(), length))
+    }
+}
+
+impl Ctx<'_> {
+    /// Runs a command that changes nothing.
+    pub fn read(&self, command: &CStr, args: &[Arg<'_>]) -> Result<Reply, CallError> {
+        self.call(command, c"Ev", args)
+    }
+
+    /// Runs a command and replicates its effect. In a timer the server checks what it checks
+    /// for a client's command: replicas needed, a disk that can't be written. (Memory is checked
+    /// once per tick by [`Ctx::probe_writable`]: the server judges by the state it remembers of its
+    /// last command, which may be long gone.)
+    pub fn write(&self, command: &CStr, args: &[Arg<'_>]) -> Result<Reply, CallError> {
+        self.call(command, if self.is_timer { c"!SEv" } else { c"!Ev" }, args)
+    }
+
+    /// Asks whether this server takes writes now, with one that changes nothing.
+    pub fn probe_writable(&self) -> Result<(), CallError> {
+        self.call(
+            c"SETRANGE",
+            c"!SMEv",
+            &["devicestate:probe".into(), 0.into(), "".into()],
+        )
+        .map(drop)
+    }
+
+    fn call(&self, command: &CStr, format: &CStr, args: &[Arg<'_>]) -> Result<Reply, CallError> {
+        let mut made = Vec::new();
+        let mut argv = Vec::with_capacity(args.len());
+        for arg in args {
+            let string = match arg {
+                Arg::Str(string) => {
+                    argv.push(string.as_ptr());
+                    continue;
+                }
+                Arg::Bytes(bytes) => RString::new(bytes),
+                Arg::Int(value) => RString::from_int(*value),
+            };
+            argv.push(string.as_ptr());
+            made.push(string);
+        }
+        let _doing = Doing::Calling.begin();
+        // SAFETY: live context; the format names one vector ("v") of `argv.len()` live strings.
+        let raw = unsafe {
+            api!(RedisModule_Call)(
+                self.raw,
+                command.as_ptr(),
+                format.as_ptr(),
+                argv.as_mut_ptr(),
+                argv.len(),
+            )
+        };
+        if raw.is_null() {
+            return Err(CallError(format!(
+                "ERR the server refused {}",
+                command.to_string_lossy()
+            )));
+        }
+        let reply = Reply { raw };
+        if reply.kind() == raw::REDISMODULE_REPLY_ERROR as i32 {
+            // SAFETY: a live reply of this type.
+            let text = unsafe { element_bytes(reply.raw) }.unwrap_or_default();
+            return Err(CallError(
+                String::from_utf8_lossy(text).trim_end().to_owned(),
+            ));
+        }
+        Ok(reply)
+    }
+
+    /// Replicates `HSET key field value` for a change made through a [`super::HashKey`].
+    pub fn replicate_hset(&self, key: &RString, field: &RString, value: &RString) {
+        // SAFETY: live context; the format names three live strings.
+        unsafe {
+            api!(RedisModule_Replicate)(
+                self.raw,
+                c"HSET".as_ptr(),
+                c"sss".as_ptr(),
+                key.as_ptr(),
+                field.as_ptr(),
+                value.as_ptr(),
+            );
+        }
+    }
+}

@@ -1,0 +1,194 @@
+//! One callback's view of the server: its state, its clock, its keyspace signals.
+
+use std::ffi::CStr;
+use std::marker::PhantomData;
+use std::time::Instant;
+
+use redis_module::raw;
+
+use super::{api, RString};
+
+/// Handed to every entry point and valid for its length.
+pub struct Ctx<'a> {
+    pub(super) raw: *mut raw::RedisModuleCtx,
+    /// A timer has no client behind it, so its calls ask for the checks that a client's command
+    /// passed before it ran (see [`Ctx::write`]).
+    pub(super) is_timer: bool,
+    pub(super) _callback: PhantomData<&'a ()>,
+}
+
+/// The server's state at this moment.
+#[derive(Clone, Copy)]
+pub struct Flags(i32);
+
+impl Flags {
+    fn has(self, flag: u32) -> bool {
+        self.0 & flag as i32 != 0
+    }
+
+    pub fn is_master(self) -> bool {
+        self.has(raw::REDISMODULE_CTX_FLAGS_MASTER)
+    }
+
+    pub fn is_loading(self) -> bool {
+        self.has(raw::REDISMODULE_CTX_FLAGS_LOADING)
+            || self.has(raw::REDISMODULE_CTX_FLAGS_ASYNC_LOADING)
+    }
+
+    pub fn is_cluster(self) -> bool {
+        self.has(raw::REDISMODULE_CTX_FLAGS_CLUSTER)
+    }
+
+    /// Above `maxmemory`, before any eviction.
+    pub fn is_out_of_memory(self) -> bool {
+        self.has(raw::REDISMODULE_CTX_FLAGS_OOM)
+    }
+}
+
+impl Ctx<'_> {
+    /// SAFETY: `raw` is the context of the callback that runs now, and lives for `'a`.
+    pub(super) unsafe fn new<'a>(raw: *mut raw::RedisModuleCtx, is_timer: bool) -> Ctx<'a> {
+        Ctx {
+            raw,
+            is_timer,
+            _callback: PhantomData,
+        }
+    }
+
+    /// A context of no callback, for reading where the server hands us none (INFO).
+    pub(super) fn detached() -> Ctx<'static> {
+        thread_local!(static DETACHED: *mut raw::RedisModuleCtx = {
+            // SAFETY: no client; made once and kept for the life of the module.
+            unsafe { api!(RedisModule_GetThreadSafeContext)(std::ptr::null_mut()) }
+        });
+        DETACHED.with(|raw| Ctx {
+            raw: *raw,
+            is_timer: true,
+            _callback: PhantomData,
+        })
+    }
+
+    /// The first function of the module API this module needs that the server does not have: the
+    /// server is older than Redis 7.0.
+    pub fn missing_api(&self) -> Option<&'static str> {
+        // SAFETY: copies out of the table that was filled when the module was loaded.
+        let (info, setting, settings, acl, map) = unsafe {
+            (
+                raw::RedisModule_SetCommandInfo,
+                raw::RedisModule_RegisterStringConfig,
+                raw::RedisModule_LoadConfigs,
+                raw::RedisModule_ACLCheckKeyPermissions,
+                raw::RedisModule_ReplyWithMap,
+            )
+        };
+        [
+            ("RM_SetCommandInfo", info.is_some()),
+            ("RM_RegisterStringConfig", setting.is_some()),
+            ("RM_LoadConfigs", settings.is_some()),
+            ("RM_ACLCheckKeyPermissions", acl.is_some()),
+            ("RM_ReplyWithMap", map.is_some()),
+        ]
+        .into_iter()
+        .find_map(|(name, there)| (!there).then_some(name))
+    }
+
+    /// Wall clock, milliseconds since the Unix epoch. Read once per command.
+    pub fn now_ms(&self) -> u64 {
+        // SAFETY: takes nothing.
+        let now = unsafe { api!(RedisModule_Milliseconds)() };
+        u64::try_from(now).unwrap_or(0)
+    }
+
+    pub fn flags(&self) -> Flags {
+        // SAFETY: a live context.
+        Flags(unsafe { api!(RedisModule_GetContextFlags)(self.raw) })
+    }
+
+    /// Clients are paused or a failover is under way: writing now would crash the server
+    /// (a server assertion in `propagateNow`).
+    pub fn is_paused(&self) -> bool {
+        // SAFETY: takes nothing.
+        unsafe { api!(RedisModule_AvoidReplicaTraffic)() != 0 }
+    }
+
+    pub fn selected_db(&self) -> i32 {
+        // SAFETY: a live context.
+        unsafe { api!(RedisModule_GetSelectedDb)(self.raw) }
+    }
+
+    pub fn select_db(&self, db: i32) {
+        // SAFETY: a live context; an unknown number is refused by the server.
+        unsafe { api!(RedisModule_SelectDb)(self.raw, db) };
+    }
+
+    /// Writes are signalled by [`Ctx::touched`] alone: opening a key for writing tells nobody.
+    pub fn signal_only_on_request(&self) {
+        // SAFETY: a live context and a flag of the API.
+        unsafe {
+            api!(RedisModule_SetModuleOptions)(
+                self.raw,
+                raw::REDISMODULE_OPTION_NO_IMPLICIT_SIGNAL_MODIFIED as i32,
+            );
+        }
+    }
+
+    /// Tells WATCH and client-side caching that this key changed.
+    pub fn touched(&self, key: &RString) {
+        // SAFETY: live context and string.
+        unsafe { api!(RedisModule_SignalModifiedKey)(self.raw, key.as_ptr()) };
+    }
+
+    /// A keyspace notification of the module's class (`d`).
+    pub fn notify(&self, event: &CStr, key: &RString) {
+        self.notify_class(raw::REDISMODULE_NOTIFY_MODULE, event, key);
+    }
+
+    /// The notification that the server sends when a key expires (class `x`).
+    pub fn notify_expired(&self, key: &RString) {
+        self.notify_class(raw::REDISMODULE_NOTIFY_EXPIRED, c"expired", key);
+    }
+
+    fn notify_class(&self, class: i32, event: &CStr, key: &RString) {
+        let _doing = super::call::Doing::Notifying.begin();
+        // SAFETY: live context and strings.
+        unsafe {
+            api!(RedisModule_NotifyKeyspaceEvent)(self.raw, class, event.as_ptr(), key.as_ptr())
+        };
+    }
+
+    /// Runs `T` once, `delay_ms` from now, in database 0.
+    pub fn arm_timer<T: super::OnTimer>(&self, delay_ms: u64) {
+        let delay = i64::try_from(delay_ms).unwrap_or(i64::MAX);
+        // SAFETY: live context; the callback is a function without data.
+        unsafe {
+            api!(RedisModule_CreateTimer)(
+                self.raw,
+                delay,
+                Some(super::entry::timer_entry::<T>),
+                std::ptr::null_mut(),
+            );
+        }
+    }
+}
+
+/// Which of the classes `d` (module) and `x` (expired) of keyspace notifications are on.
+pub fn notifications_on() -> (bool, bool) {
+    // SAFETY: takes nothing.
+    let on = unsafe { api!(RedisModule_GetNotifyKeyspaceEvents)() };
+    let has = |class: u32| on & class as i32 != 0;
+    (
+        has(raw::REDISMODULE_NOTIFY_MODULE as u32),
+        has(raw::REDISMODULE_NOTIFY_EXPIRED as u32),
+    )
+}
+
+/// Milliseconds of a clock that never jumps.
+pub fn monotonic_ms() -> u64 {
+    monotonic_us() / 1_000
+}
+
+/// Microseconds of a clock that never jumps.
+pub fn monotonic_us() -> u64 {
+    thread_local!(static START: Instant = Instant::now());
+    START.with(|start| u64::try_from(start.elapsed().as_micros()).unwrap_or(u64::MAX))
+}

@@ -1,0 +1,101 @@
+//! What the server tells the module: keys that changed, data sets that came and went.
+
+use std::ffi::{c_char, c_int, c_void, CStr};
+
+use redis_module::raw;
+
+use super::call::Doing;
+use super::rstring::bytes_of;
+use super::{api, guarded, Ctx};
+
+/// Something happened outside our commands.
+pub trait Listener {
+    /// A key of database 0 changed as a hash or as a whole (deleted, renamed, restored), or
+    /// expired, and it was not this module that did it. Nothing may be written here: on replicas and in the append-only file the writes
+    /// would come in the wrong order.
+    fn key_changed(event: &str, key: &[u8]);
+    /// The data set was flushed, swapped or loaded.
+    fn data_replaced(what: Replaced);
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Replaced {
+    Flushed,
+    Swapped,
+    LoadingStarted,
+    Loaded,
+}
+
+impl Ctx<'_> {
+    pub fn listen<L: Listener>(&self) -> Result<(), String> {
+        let classes = (raw::REDISMODULE_NOTIFY_HASH
+            | raw::REDISMODULE_NOTIFY_GENERIC
+            | raw::REDISMODULE_NOTIFY_EXPIRED) as c_int;
+        // SAFETY: live context; callbacks that fit.
+        let mut ok = unsafe {
+            api!(RedisModule_SubscribeToKeyspaceEvents)(self.raw, classes, Some(key_entry::<L>))
+        } == raw::REDISMODULE_OK as c_int;
+        for id in [
+            raw::REDISMODULE_EVENT_FLUSHDB,
+            raw::REDISMODULE_EVENT_SWAPDB,
+            raw::REDISMODULE_EVENT_LOADING,
+        ] {
+            let event = raw::RedisModuleEvent { id, dataver: 1 };
+            // SAFETY: as above.
+            ok &= unsafe {
+                api!(RedisModule_SubscribeToServerEvent)(self.raw, event, Some(server_entry::<L>))
+            } == raw::REDISMODULE_OK as c_int;
+        }
+        if ok {
+            Ok(())
+        } else {
+            Err("can't listen to the server's events".into())
+        }
+    }
+}
+
+extern "C" fn key_entry<L: Listener>(
+    ctx: *mut raw::RedisModuleCtx,
+    _class: c_int,
+    event: *const c_char,
+    key: *mut raw::RedisModuleString,
+) -> c_int {
+    // SAFETY: the server passes live strings and the callback's context.
+    let (event, key, ctx) = unsafe { (CStr::from_ptr(event), bytes_of(key), Ctx::new(ctx, false)) };
+    guarded(|| {
+        let is_news = match Doing::now() {
+            Doing::Nothing => true,
+            Doing::Calling => event == c"expired",
+            Doing::Notifying => false,
+        };
+        if is_news && ctx.selected_db() == 0 {
+            L::key_changed(&event.to_string_lossy(), key);
+        }
+    });
+    raw::REDISMODULE_OK as c_int
+}
+
+extern "C" fn server_entry<L: Listener>(
+    _ctx: *mut raw::RedisModuleCtx,
+    event: raw::RedisModuleEvent,
+    subevent: u64,
+    _data: *mut c_void,
+) {
+    let what = match event.id {
+        raw::REDISMODULE_EVENT_FLUSHDB if subevent == raw::REDISMODULE_SUBEVENT_FLUSHDB_END => {
+            Replaced::Flushed
+        }
+        raw::REDISMODULE_EVENT_SWAPDB => Replaced::Swapped,
+        raw::REDISMODULE_EVENT_LOADING
+            if matches!(
+                subevent,
+                raw::REDISMODULE_SUBEVENT_LOADING_ENDED | raw::REDISMODULE_SUBEVENT_LOADING_FAILED
+            ) =>
+        {
+            Replaced::Loaded
+        }
+        raw::REDISMODULE_EVENT_LOADING => Replaced::LoadingStarted,
+        _ => return,
+    };
+    guarded(|| L::data_replaced(what));
+}

@@ -1,0 +1,99 @@
+//! Hashes through the key API: what the hot path and bulk reads use instead of calls.
+
+use std::marker::PhantomData;
+use std::ptr;
+
+use redis_module::raw;
+
+use super::{api, Ctx, KeyType, RString};
+
+/// An open key. No other command may run while it is open.
+pub struct HashKey<'a> {
+    raw: *mut raw::RedisModuleKey,
+    _ctx: PhantomData<&'a ()>,
+}
+
+impl Drop for HashKey<'_> {
+    fn drop(&mut self) {
+        // SAFETY: our own handle, closed once.
+        unsafe { api!(RedisModule_CloseKey)(self.raw) }
+    }
+}
+
+impl Ctx<'_> {
+    /// Opens a hash to read it; `Ok(None)` when the key is missing, the type when it is another.
+    pub fn open_hash(&self, key: &RString) -> Result<Option<HashKey<'_>>, KeyType> {
+        self.open(key, raw::REDISMODULE_READ as i32)
+    }
+
+    /// Opens a hash to write it.
+    pub fn open_hash_for_write(&self, key: &RString) -> Result<Option<HashKey<'_>>, KeyType> {
+        self.open(key, (raw::REDISMODULE_READ | raw::REDISMODULE_WRITE) as i32)
+    }
+
+    fn open(&self, key: &RString, mode: i32) -> Result<Option<HashKey<'_>>, KeyType> {
+        // SAFETY: live context and string.
+        let handle = unsafe { api!(RedisModule_OpenKey)(self.raw, key.as_ptr(), mode) };
+        let open = HashKey {
+            raw: handle,
+            _ctx: PhantomData,
+        };
+        // SAFETY: the handle just opened; null reads as missing.
+        match unsafe { KeyType::of(handle) } {
+            KeyType::Hash => Ok(Some(open)),
+            KeyType::Missing => Ok(None),
+            other => Err(other),
+        }
+    }
+}
+
+impl HashKey<'_> {
+    pub fn get(&self, field: &RString) -> Option<RString> {
+        let mut value: *mut raw::RedisModuleString = ptr::null_mut();
+        // SAFETY: an open hash; the arguments are pairs of field and place for its value, ended by
+        // null, as the API asks. The value's reference is handed to us.
+        unsafe {
+            api!(RedisModule_HashGet)(
+                self.raw,
+                raw::REDISMODULE_HASH_NONE as i32,
+                field.as_ptr(),
+                &mut value as *mut *mut raw::RedisModuleString,
+                ptr::null_mut::<raw::RedisModuleString>(),
+            );
+            (!value.is_null()).then(|| RString::from_raw(value))
+        }
+    }
+
+    /// Two fields in one call.
+    pub fn get2(&self, fields: [&RString; 2]) -> [Option<RString>; 2] {
+        let mut values: [*mut raw::RedisModuleString; 2] = [ptr::null_mut(); 2];
+        let [a, b] = &mut values;
+        // SAFETY: as in `get`.
+        unsafe {
+            api!(RedisModule_HashGet)(
+                self.raw,
+                raw::REDISMODULE_HASH_NONE as i32,
+                fields[0].as_ptr(),
+                a as *mut *mut raw::RedisModuleString,
+                fields[1].as_ptr(),
+                b as *mut *mut raw::RedisModuleString,
+                ptr::null_mut::<raw::RedisModuleString>(),
+            );
+            values.map(|value| (!value.is_null()).then(|| RString::from_raw(value)))
+        }
+    }
+
+    /// Sets a field. Neither replicated nor notified: the caller does both.
+    pub fn set(&self, field: &RString, value: &RString) {
+        // SAFETY: a hash opened for writing; one pair, ended by null.
+        unsafe {
+            api!(RedisModule_HashSet)(
+                self.raw,
+                raw::REDISMODULE_HASH_NONE as i32,
+                field.as_ptr(),
+                value.as_ptr(),
+                ptr::null_mut::<raw::RedisModuleString>(),
+            );
+        }
+    }
+}

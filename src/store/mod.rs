@@ -1,0 +1,45 @@
+//! The server as the rest of the module sees it: the only code that touches Redis keys, and the
+//! only `unsafe` of the project.
+//!
+//! Three helpers of the `redis-module` crate crash the server on client bytes, others lose errors
+//! silently, so this layer calls the raw API and clippy's `disallowed-methods` bans the rest.
+//! Every wrapper here is safe for any bytes: nothing panics on what a client, a key or the network
+//! holds.
+
+pub mod acl;
+mod args;
+mod call;
+pub mod command;
+mod ctx;
+mod entry;
+pub mod events;
+mod hash;
+pub mod info;
+mod key;
+mod log;
+mod module;
+mod reply;
+mod rstring;
+pub mod settings;
+
+pub use args::RawArgs;
+pub use call::{Arg, CallError};
+pub use ctx::Ctx;
+pub use ctx::{monotonic_ms, monotonic_us, notifications_on};
+pub use entry::{guarded, Handler, OnTimer};
+pub use hash::HashKey;
+pub use key::KeyType;
+pub use log::Level;
+pub(crate) use module::module;
+pub use module::{on_load, on_unload};
+pub use rstring::{parse_u64, RString};
+
+/// A function of the module API, for use inside `unsafe`: the table is filled once, when the
+/// module is loaded, before any of our code runs. What the oldest supported server has is always
+/// there (checked at load, [`ctx::Ctx::missing_api`]).
+macro_rules! api {
+    ($name:ident) => {
+        redis_module::raw::$name.expect(stringify!($name))
+    };
+}
+pub(crate) use api;

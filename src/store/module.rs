@@ -1,0 +1,77 @@
+//! Where the server finds the module: loading and unloading.
+
+use std::ffi::{c_int, CStr};
+
+use redis_module::raw;
+
+use super::{entry, Ctx, Level, RawArgs};
+
+/// Defines the two functions that the server looks up by name. `$start` takes a [`Ctx`] and the
+/// arguments of `loadmodule`, and says in one line why it failed; `$unload` is the reason why the
+/// module is not unloaded.
+///
+/// This takes the place of the crate's own macro, which logs a warning on servers without its
+/// defragmentation callbacks.
+macro_rules! module {
+    ($name:expr, $version:expr, $start:path, $unload:expr) => {
+        /// Called by the server to load the module.
+        #[no_mangle]
+        pub extern "C" fn RedisModule_OnLoad(
+            ctx: *mut redis_module::raw::RedisModuleCtx,
+            argv: *mut *mut redis_module::raw::RedisModuleString,
+            argc: std::ffi::c_int,
+        ) -> std::ffi::c_int {
+            $crate::store::on_load(ctx, argv, argc, $name, $version, $start)
+        }
+
+        /// Called by the server to unload it.
+        #[no_mangle]
+        pub extern "C" fn RedisModule_OnUnload(
+            ctx: *mut redis_module::raw::RedisModuleCtx,
+        ) -> std::ffi::c_int {
+            $crate::store::on_unload(ctx, $unload)
+        }
+    };
+}
+pub(crate) use module;
+
+/// See [`module!`].
+pub fn on_load(
+    ctx: *mut raw::RedisModuleCtx,
+    argv: *mut *mut raw::RedisModuleString,
+    argc: c_int,
+    name: &'static CStr,
+    version: c_int,
+    start: impl FnOnce(&Ctx<'_>, RawArgs<'_>) -> Result<(), String>,
+) -> c_int {
+    // SAFETY: the context of the load that runs and a name for its length. This fills the table
+    // of the module API; nothing of ours runs before it.
+    let attached = unsafe {
+        raw::Export_RedisModule_Init(
+            ctx,
+            name.as_ptr(),
+            version,
+            raw::REDISMODULE_APIVER_1 as c_int,
+        )
+    };
+    if attached == raw::REDISMODULE_ERR as c_int {
+        return attached;
+    }
+    // SAFETY: as above, and the arguments of `loadmodule`.
+    let (ctx, args) = unsafe { (Ctx::new(ctx, false), RawArgs::new(argv, argc)) };
+    entry::on_panic_log();
+    match entry::guarded(|| start(&ctx, args)) {
+        Some(Ok(())) => return raw::REDISMODULE_OK as c_int,
+        Some(Err(reason)) => ctx.log(Level::Warning, &format!("not loaded: {reason}")),
+        None => {}
+    }
+    raw::REDISMODULE_ERR as c_int
+}
+
+/// See [`module!`].
+pub fn on_unload(ctx: *mut raw::RedisModuleCtx, reason: &str) -> c_int {
+    // SAFETY: the context of the unload that runs.
+    let ctx = unsafe { Ctx::new(ctx, false) };
+    ctx.log(Level::Warning, reason);
+    raw::REDISMODULE_ERR as c_int
+}

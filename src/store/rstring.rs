@@ -1,0 +1,93 @@
+//! Owned strings of the server.
+
+use std::ptr;
+
+use redis_module::raw;
+
+use super::api;
+
+/// A string of the server that we own: constant names kept for the life of the module, key names
+/// built for one command. It holds any bytes.
+pub struct RString {
+    raw: *mut raw::RedisModuleString,
+}
+
+impl RString {
+    pub fn new(bytes: &[u8]) -> RString {
+        // SAFETY: the pointer and length are of a live slice; the server copies the bytes. No
+        // context: the string belongs to us alone and is freed in `drop`.
+        let raw = unsafe {
+            api!(RedisModule_CreateString)(ptr::null_mut(), bytes.as_ptr().cast(), bytes.len())
+        };
+        RString { raw }
+    }
+
+    /// A number in decimal. (The server's own conversion allocates twice.)
+    pub fn from_int(value: u64) -> RString {
+        RString::new(itoa::Buffer::new().format(value).as_bytes())
+    }
+
+    /// Another reference to a string of the server's: no copy.
+    ///
+    /// SAFETY (for callers inside `store`): `raw` is live.
+    pub(super) unsafe fn hold(raw: *mut raw::RedisModuleString) -> RString {
+        // SAFETY: the caller's promise; the reference is given back in `drop`.
+        RString {
+            raw: unsafe { api!(RedisModule_HoldString)(ptr::null_mut(), raw) },
+        }
+    }
+
+    /// Takes over a string that the server handed us with its reference.
+    ///
+    /// SAFETY (for callers inside `store`): `raw` is a live string whose reference is ours.
+    pub(super) unsafe fn from_raw(raw: *mut raw::RedisModuleString) -> RString {
+        RString { raw }
+    }
+
+    pub(super) fn as_ptr(&self) -> *mut raw::RedisModuleString {
+        self.raw
+    }
+
+    pub fn bytes(&self) -> &[u8] {
+        // SAFETY: `self.raw` is live, and the result lives no longer than `self`.
+        unsafe { bytes_of(self.raw) }
+    }
+
+    /// The value as an unsigned number, when it is written as one.
+    pub fn to_u64(&self) -> Option<u64> {
+        parse_u64(self.bytes())
+    }
+}
+
+impl Drop for RString {
+    fn drop(&mut self) {
+        // SAFETY: our own reference, given back once.
+        unsafe { api!(RedisModule_FreeString)(ptr::null_mut(), self.raw) }
+    }
+}
+
+/// Digits only: no sign, no white space, no overflow.
+pub fn parse_u64(bytes: &[u8]) -> Option<u64> {
+    if bytes.is_empty() || bytes.len() > 20 {
+        return None;
+    }
+    bytes.iter().try_fold(0u64, |value, digit| match digit {
+        b'0'..=b'9' => value.checked_mul(10)?.checked_add(u64::from(digit - b'0')),
+        _ => None,
+    })
+}
+
+/// The bytes of a server string.
+///
+/// SAFETY (for callers inside `store`): `raw` is live and unchanged for `'a`.
+pub(super) unsafe fn bytes_of<'a>(raw: *const raw::RedisModuleString) -> &'a [u8] {
+    let mut length = 0;
+    // SAFETY: the caller's promise; the server writes the length it returns bytes for.
+    unsafe {
+        let data = api!(RedisModule_StringPtrLen)(raw, &mut length);
+        if data.is_null() {
+            return &[];
+        }
+        std::slice::from_raw_parts(data.cast(), length)
+    }
+}

@@ -1,0 +1,113 @@
+//! What clients may get wrong: it is refused with an error that names the argument at fault, it
+//! changes nothing, and the server goes on.
+
+mod by_hand;
+mod documents;
+mod names;
+mod options;
+mod wrong_type;
+
+use redis::Connection;
+
+use crate::devices::*;
+use crate::support::*;
+
+/// Every command of the contract so far that takes an id, with what must follow it.
+const WITH_ID: &[(&str, &[&str])] = &[
+    ("DEVICE.REGISTER", &["sensor"]),
+    ("DEVICE.REMOVE", &[]),
+    ("DEVICE.HEARTBEAT", &[]),
+    ("DEVICE.OFFLINE", &[]),
+    ("DEVICE.GET", &[]),
+    ("DEVICE.MGET", &[]),
+    ("DEVICE.WHY", &[]),
+];
+
+/// One call of every command that would succeed.
+const GOOD_CALLS: &[&str] = &[
+    "DEVICE.REGISTER d sensor",
+    "DEVICE.HEARTBEAT d",
+    "DEVICE.OFFLINE d",
+    "DEVICE.GET d",
+    "DEVICE.MGET d",
+    "DEVICE.WHY d",
+    "DEVICE.LIST",
+    "DEVICE.COUNT",
+    "DEVICE.TYPE.SET sensor TIMEOUT 1h",
+    "DEVICE.TYPE.GET sensor",
+    "DEVICE.TYPE.LIST",
+    "DEVICE.TYPE.DEL sensor",
+    "DEVICE.CHECK 0",
+    "DEVICE.REMOVE d",
+];
+
+/// A device that is online and one that is not, so that a command has something it could spoil.
+#[track_caller]
+fn populate(con: &mut Connection) {
+    let line = "DEVICE.HEARTBEAT online REPORTED {\"a\":1} SESSION 5 SEQ 5";
+    for line in [line, "DEVICE.REGISTER offline sensor META {\"m\":1}"] {
+        assert!(cmd!(con, line).is_ok());
+    }
+}
+
+#[test]
+fn every_good_call_succeeds_in_database_0_and_is_refused_elsewhere() {
+    let server = Server::start();
+    let mut elsewhere = server.connection_to_db(1);
+    let mut con = server.connection();
+    for line in GOOD_CALLS {
+        let words: Vec<&str> = line.split(' ').collect();
+        expect_error(&mut elsewhere, &words, "ERR", "database 0");
+    }
+    assert_eq!(cmd!(con, "INFO", "keyspace").text().lines().count(), 1);
+    for line in GOOD_CALLS {
+        assert!(cmd!(con, line).is_ok(), "{line}");
+    }
+    let keyspace = cmd!(con, "INFO", "keyspace").text();
+    assert!(!keyspace.contains("db1"), "{keyspace}");
+}
+
+#[test]
+fn too_few_and_too_many_words_are_refused() {
+    let server = Server::start();
+    let mut con = server.connection();
+    populate(&mut con);
+    for line in [
+        "DEVICE.REGISTER",
+        "DEVICE.REGISTER d",
+        "DEVICE.REMOVE",
+        "DEVICE.HEARTBEAT",
+        "DEVICE.OFFLINE",
+        "DEVICE.GET",
+        "DEVICE.MGET",
+        "DEVICE.WHY",
+        "DEVICE.WHY d e",
+        "DEVICE.CHECK",
+        "DEVICE.TYPE.SET",
+        "DEVICE.TYPE.SET t",
+        "DEVICE.TYPE.SET t TIMEOUT",
+        "DEVICE.TYPE.GET",
+        "DEVICE.TYPE.GET t u",
+        "DEVICE.TYPE.DEL",
+        "DEVICE.TYPE.DEL t u",
+        "DEVICE.TYPE.LIST t",
+    ] {
+        let words: Vec<&str> = line.split(' ').collect();
+        expect_refusal(&mut con, &words, "ERR", "wrong number of arguments");
+    }
+}
+
+#[test]
+fn subcommands_and_names_that_do_not_exist_are_refused() {
+    let server = Server::start();
+    let mut con = server.connection();
+    for name in [
+        "DEVICE",
+        "DEVICE.",
+        "DEVICE.NOPE",
+        "DEVICE.TYPE",
+        "DEVICE|GET",
+    ] {
+        expect_refusal(&mut con, &[name, "d"], "ERR", "unknown command");
+    }
+}

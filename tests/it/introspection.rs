@@ -1,0 +1,5 @@
+//! What the module tells of itself and of its devices.
+
+mod commands;
+mod info;
+mod why;

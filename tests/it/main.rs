@@ -1,0 +1,26 @@
+//! The integration tests: one binary, one module per topic, each test on real servers of its own.
+//! `cargo build` first: `cargo test` does not build the module file that the servers load.
+
+mod devices;
+mod support;
+
+mod acl;
+mod adoption;
+mod bad_input;
+mod check;
+mod configuration;
+mod consistency;
+mod deaf_time;
+mod end_to_end;
+mod heartbeat;
+mod introspection;
+mod listing;
+mod presence;
+mod registry;
+mod replication;
+mod restart;
+mod run_script;
+mod scale;
+mod support_works;
+mod transcripts;
+mod types;
