@@ -134,7 +134,7 @@ fn the_first_command_on_a_device_adopts_it() {
     };
     let (_plain, server) = taken_over("60s", firsts.iter().flat_map(device).collect());
     let mut con = server.connection();
-    wait_until_settled(&mut con);
+    server.settle();
     let presence = Subscriber::channels(&server, &["devices:presence"]);
 
     assert_eq!(beat(&mut con, "beat-on"), [0, 1, 1]);
@@ -185,7 +185,7 @@ fn reading_an_unadopted_device_shows_ms_and_writes_nothing() {
     lines.push("HSET device:state:whole last_seen 1700000000".to_owned());
     let (_plain, server) = taken_over("60s", lines);
     let mut con = server.connection();
-    wait_until_settled(&mut con);
+    server.settle();
     let before = snapshot(&mut con);
     let ms = ((seen + 500) / 1_000).to_string();
     let shown = cmd!(con, "DEVICE.GET d").text_fields();
@@ -217,7 +217,7 @@ fn a_silent_one_is_told_offline_a_full_timeout_after_its_adoption() {
     let (_plain, server) = taken_over("1s", lines);
     let expired = Subscriber::channels(&server, &["__keyevent@0__:expired"]);
     let mut con = server.connection();
-    wait_until_settled(&mut con);
+    server.settle();
     let began = now_ms();
     cmd!(con, "DEVICE.REGISTER by-command pump").int();
     check(&mut con, "REPAIR");
@@ -269,7 +269,7 @@ fn the_background_leaves_unadopted_devices_alone() {
     };
     let before = of_recipe(&mut con);
     assert_eq!(before["devices:online"].len(), 1 + 30);
-    wait_until_settled(&mut con);
+    server.settle();
     assert_eq!(cmd!(con, "SISMEMBER devices:registered ours").int(), 1);
     // The bounded look at what must not happen: several timeouts.
     cmd!(con, "DEVICE.HEARTBEAT clock TIMEOUT 500").items();
@@ -291,7 +291,7 @@ fn an_expiry_before_the_adoption_does_not_silence_the_death_after_it() {
     let (_plain, server) = taken_over("300ms", lines);
     let expired = Subscriber::channels(&server, &["__keyevent@0__:expired"]);
     let mut con = server.connection();
-    wait_until_settled(&mut con);
+    server.settle();
     wait_for("the key expires", SOON, || {
         cmd!(con, "EXISTS device:heartbeat:d").int() == 0 && expired.count() == 1
     });

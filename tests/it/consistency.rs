@@ -5,26 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use redis::Connection;
 
-use crate::devices::*;
 use crate::support::*;
-
-/// As [`quick`], with the deaf time of the start over and the check that follows it done: nothing
-/// but what a test does changes anything.
-#[track_caller]
-pub fn settled() -> Server {
-    let server = quick();
-    wait_until_settled(&mut server.connection());
-    server
-}
-
-/// Waits until the server hears its devices and the check that follows a load is over.
-#[track_caller]
-pub fn wait_until_settled(con: &mut Connection) {
-    wait_for("the server hears and has checked", SOON, || {
-        let info = info(con);
-        info["hearing"] == "yes" && info["checking"] == "no"
-    });
-}
 
 /// A device as its hash tells it.
 struct Stored {

@@ -24,7 +24,7 @@ const LATE: i64 = 500;
 #[track_caller]
 fn live_through(server: &mut Server, deafen: impl FnOnce(&mut Server, &mut Connection) -> i64) {
     let mut con = server.connection();
-    wait_until_settled(&mut con);
+    server.settle();
     let names = ids("live", 1_000);
     let beaters = Beaters::start(
         server,
@@ -174,7 +174,7 @@ fn a_process_that_is_frozen_in_the_middle_of_a_sweep() {
         .config("devicestate.sweep-budget-us", 100_000)
         .start();
     let mut con = server.connection();
-    wait_until_settled(&mut con);
+    server.settle();
     let storm = ids("storm", 60_000);
     all(
         &mut con,

@@ -10,12 +10,14 @@ use crate::support::*;
 /// How long a condition may take to come true: far above what it takes, for busy machines.
 pub const SOON: Duration = Duration::from_secs(20);
 
-/// A server on which devices time out at once: without the grace that follows a start.
+/// A settled server on which devices time out at once: without the grace that follows a start.
 #[track_caller]
 pub fn quick() -> Server {
-    Server::builder()
+    let server = Server::builder()
         .config("devicestate.restart-grace", 0)
-        .start()
+        .start();
+    server.settle();
+    server
 }
 
 /// A heartbeat with nothing else: `[came_online, applied, version]`.

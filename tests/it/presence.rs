@@ -15,7 +15,7 @@ const LATE: i64 = 250;
 
 #[test]
 fn going_offline_is_written_and_told_everywhere_once_and_on_time() {
-    let server = settled();
+    let server = quick();
     let presence = Subscriber::channels(&server, &["devices:presence"]);
     let transitions = Subscriber::channels(&server, &["__keyevent@0__:device.offline"]);
     // What a listener of the plain recipe does.
@@ -88,7 +88,7 @@ fn going_offline_is_written_and_told_everywhere_once_and_on_time() {
 
 #[test]
 fn coming_online_is_written_and_told_everywhere() {
-    let server = settled();
+    let server = quick();
     let presence = Subscriber::channels(&server, &["devices:presence"]);
     let transitions = Subscriber::channels(&server, &["__keyevent@0__:device.online"]);
     let mut con = server.connection();
@@ -138,7 +138,7 @@ fn coming_online_is_written_and_told_everywhere() {
 /// Between the deadline and the sweep nothing else can run but what stands in the same transaction.
 #[test]
 fn a_heartbeat_after_the_deadline_and_before_the_sweep_is_an_outage() {
-    let server = settled();
+    let server = quick();
     let presence = Subscriber::channels(&server, &["devices:presence"]);
     let expired = Subscriber::channels(&server, &["__keyevent@0__:expired"]);
     let mut con = server.connection();
@@ -183,7 +183,7 @@ fn a_heartbeat_after_the_deadline_and_before_the_sweep_is_an_outage() {
 
 #[test]
 fn a_goodbye_after_the_deadline_and_before_the_sweep_is_told_once() {
-    let server = settled();
+    let server = quick();
     let mut con = server.connection();
     beat(&mut con, "d");
     let seen = number(&mut con, "d", "last_seen");
@@ -201,7 +201,7 @@ fn a_goodbye_after_the_deadline_and_before_the_sweep_is_told_once() {
 
 #[test]
 fn without_a_timeout_a_device_never_goes_offline() {
-    let server = settled();
+    let server = quick();
     let mut con = server.connection();
     cmd!(con, "CONFIG SET devicestate.heartbeat-timeout 0").text();
     cmd!(con, "DEVICE.TYPE.SET wired TIMEOUT 0").text();

@@ -98,7 +98,7 @@ fn random_workload(con: &mut Connection, commands: usize) {
 
 #[test]
 fn a_replica_holds_the_same_after_any_workload() {
-    let master = settled();
+    let master = quick();
     let replica = replica_of(&master);
     let mut con = master.connection();
     cmd!(con, "CONFIG SET devicestate.heartbeat-timeout 300").text();
@@ -123,7 +123,7 @@ fn has_deadline(con: &mut Connection, id: &str) -> bool {
 /// Its clock runs too, but whom it finds overdue is the master's business.
 #[test]
 fn a_replica_writes_nothing_by_itself() {
-    let master = settled();
+    let master = quick();
     let replica = replica_of(&master);
     let told = Subscriber::channels(&replica, &["devices:presence"]);
     let (mut m, mut r) = (master.connection(), replica.connection());
@@ -167,7 +167,7 @@ fn a_replica_writes_nothing_by_itself() {
 
 #[test]
 fn a_promotion_gives_a_grace_and_then_tells_the_silent_ones_once() {
-    let mut master = settled();
+    let mut master = quick();
     let replica = replica_of(&master);
     let mut m = master.connection();
     cmd!(m, "DEVICE.HEARTBEAT slow TIMEOUT 60s").items();
@@ -216,7 +216,7 @@ fn a_promotion_gives_a_grace_and_then_tells_the_silent_ones_once() {
 
 #[test]
 fn a_master_that_becomes_a_replica_stops_telling() {
-    let (old, new) = (settled(), settled());
+    let (old, new) = (quick(), quick());
     let mut con = old.connection();
     for i in 0..50 {
         cmd!(con, "DEVICE.HEARTBEAT", format!("d-{i}"), "TIMEOUT", 400).items();

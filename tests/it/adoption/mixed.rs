@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use super::{recipe, taken_over, us_ago};
 use crate::check::{check, clean};
-use crate::consistency::*;
 use crate::deaf_time::beaters::{all, ids};
 use crate::devices::*;
 use crate::support::*;
@@ -32,7 +31,7 @@ fn old_writers_after_the_adoption_get_nobody_told_offline_who_is_not() {
     let lines = old.iter().chain(&both).flat_map(write).collect();
     let (_plain, server) = taken_over("1s", lines);
     let mut con = server.connection();
-    wait_until_settled(&mut con);
+    server.settle();
     let expired = Subscriber::channels(&server, &["__keyevent@0__:expired"]);
 
     let over = AtomicBool::new(false);
@@ -93,7 +92,7 @@ fn old_writers_after_the_adoption_get_nobody_told_offline_who_is_not() {
 /// An old writer's time is in the hash of an adopted device until its next heartbeat, or for ever.
 #[test]
 fn float_seconds_in_an_adopted_device_are_shown_in_ms() {
-    let server = settled();
+    let server = quick();
     let mut con = server.connection();
     for id in ["on", "off"] {
         cmd!(con, "DEVICE.HEARTBEAT", id, "TIMEOUT", "1h").items();

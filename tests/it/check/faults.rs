@@ -71,7 +71,7 @@ const FAULTS: &[&str] = &[
 
 #[test]
 fn each_kind_of_damage_is_found_then_mended() {
-    let server = settled();
+    let server = quick();
     let mut con = server.connection();
     for fault in FAULTS {
         cmd!(con, "FLUSHALL").text();
@@ -102,7 +102,7 @@ fn each_kind_of_damage_is_found_then_mended() {
 
 #[test]
 fn a_member_that_is_no_text_is_mended_too() {
-    let server = settled();
+    let server = quick();
     let mut con = server.connection();
     small_fleet(&mut con);
     let member: &[u8] = b"\xff\0%n";
@@ -126,7 +126,7 @@ fn keys_of_another_type_do_not_stop_the_walk() {
         "device:state:odd",
         "device:heartbeat:odd",
     ] {
-        let server = settled();
+        let server = quick();
         let mut con = server.connection();
         small_fleet(&mut con);
         assert_eq!(cmd!(con, "RPUSH", key, "x").int(), 1);
@@ -201,7 +201,7 @@ fn break_at_random(con: &mut Connection, devices: usize) {
 
 #[test]
 fn many_faults_at_once_with_every_form_of_cursor() {
-    let server = settled();
+    let server = quick();
     let mut con = server.connection();
     let devices = large_fleet(&mut con);
     let told = events(&mut con);
@@ -235,12 +235,12 @@ fn the_background_mends_the_same_after_a_restart() {
     let mut con = server.connection();
     let devices = large_fleet(&mut con);
     let told = events(&mut con);
-    wait_until_settled(&mut con);
+    server.settle();
     break_at_random(&mut con, devices);
     assert!(!inconsistencies(&mut con).is_empty());
     server.restart();
     let mut con = server.connection();
-    wait_until_settled(&mut con);
+    server.settle();
     assert_consistent(&mut con);
     assert_eq!(events(&mut con), told, "the check told something");
     clean(&check(&mut con, "").0);

@@ -33,7 +33,7 @@ fn wait_for_another_death(con: &mut Connection, ms: i64) {
 
 #[test]
 fn flushall_forgets_everybody_without_a_word() {
-    let server = settled();
+    let server = quick();
     let mut con = server.connection();
     let presence = Subscriber::channels(&server, &["devices:presence"]);
     let names = ids("d", 200);
@@ -63,7 +63,7 @@ fn flushall_forgets_everybody_without_a_word() {
 
 #[test]
 fn swapdb_and_back() {
-    let server = settled();
+    let server = quick();
     let mut con = server.connection();
     let names = ids("d", 100);
     all(
@@ -100,7 +100,7 @@ fn swapdb_and_back() {
 
 #[test]
 fn a_restored_hash_is_found_and_told_when_it_dies() {
-    let server = settled();
+    let server = quick();
     let mut con = server.connection();
     cmd!(con, "DEVICE.REGISTER d sensor").int();
     cmd!(con, "DEVICE.HEARTBEAT d TIMEOUT 500").items();
@@ -126,7 +126,7 @@ fn a_restored_hash_is_found_and_told_when_it_dies() {
 
 #[test]
 fn a_hash_renamed_onto_another_id_is_no_device() {
-    let server = settled();
+    let server = quick();
     let mut con = server.connection();
     cmd!(con, "DEVICE.HEARTBEAT d TIMEOUT 400").items();
     cmd!(con, "DEVICE.HEARTBEAT e TIMEOUT 400").items();
@@ -155,7 +155,7 @@ fn a_hash_renamed_onto_another_id_is_no_device() {
 
 #[test]
 fn a_status_written_by_hand_is_the_truth() {
-    let server = settled();
+    let server = quick();
     let mut con = server.connection();
     for id in ["a", "b", "c"] {
         cmd!(con, "DEVICE.HEARTBEAT", id, "TIMEOUT", "1h").items();
@@ -178,7 +178,7 @@ fn a_status_written_by_hand_is_the_truth() {
 /// Somebody moves the last heartbeat of a device into the past or away, or takes its timeout.
 #[test]
 fn a_changed_hash_is_looked_at_afresh() {
-    let server = settled();
+    let server = quick();
     let mut con = server.connection();
     for id in ["deleted", "shorter", "stays"] {
         cmd!(con, "DEVICE.HEARTBEAT", id, "TIMEOUT", "1h").items();

@@ -21,7 +21,7 @@ fn live_through(
     mend: impl FnOnce(&mut Connection),
 ) {
     let mut con = server.connection();
-    wait_until_settled(&mut con);
+    server.settle();
     let offline = Subscriber::channels(server, &["__keyevent@0__:device.offline"]);
     cmd!(con, "DEVICE.HEARTBEAT keeps TIMEOUT 1h").items();
     cmd!(con, "DEVICE.HEARTBEAT d TIMEOUT", TIMEOUT).items();
@@ -135,7 +135,7 @@ fn a_disk_that_cannot_be_written() {
 /// told offline because the sweeper could not write.
 #[test]
 fn a_device_that_beats_while_memory_is_short_stays_online() {
-    let server = settled();
+    let server = quick();
     let mut con = server.connection();
     cmd!(con, "DEVICE.HEARTBEAT d TIMEOUT", TIMEOUT).items();
     cmd!(con, "CONFIG SET maxmemory 1").text();

@@ -31,7 +31,7 @@ impl Text for serde_json::Value {
 
 #[test]
 fn of_500_devices_exactly_the_half_that_stops_is_told_and_on_time() {
-    let server = settled();
+    let server = quick();
     let mut con = server.connection();
     let live = ids("live", 250);
     let beaters = Beaters::start(&server, &live, Duration::from_millis(100), 1_500);
@@ -93,7 +93,7 @@ fn of_500_devices_exactly_the_half_that_stops_is_told_and_on_time() {
 #[test]
 fn a_storm_of_20_000_deaths_tells_each_once_and_lets_clients_in() {
     const MANY: usize = 20_000;
-    let server = settled();
+    let server = quick();
     let expired = Subscriber::channels(&server, &["__keyevent@0__:expired"]);
     let mut con = server.connection();
     let names = ids("d", MANY);

@@ -42,7 +42,7 @@ fn expire_by_hand(con: &mut Connection, expired: &Subscriber, id: &str) {
 
 #[test]
 fn an_expiry_by_the_server_is_not_told_again_by_the_death() {
-    let server = settled();
+    let server = quick();
     let expired = Subscriber::channels(&server, &["__keyevent@0__:expired"]);
     let mut con = server.connection();
     cmd!(con, "DEVICE.HEARTBEAT d TIMEOUT 600").items();
@@ -61,7 +61,7 @@ fn an_expiry_by_the_server_is_not_told_again_by_the_death() {
 
 #[test]
 fn a_key_deleted_by_hand_does_not_silence_the_death() {
-    let server = settled();
+    let server = quick();
     let expired = Subscriber::channels(&server, &["__keyevent@0__:expired"]);
     let mut con = server.connection();
     cmd!(con, "DEVICE.HEARTBEAT d TIMEOUT 400").items();
@@ -74,7 +74,7 @@ fn a_key_deleted_by_hand_does_not_silence_the_death() {
 
 #[test]
 fn the_sweeper_recreates_a_missing_key() {
-    let server = settled();
+    let server = quick();
     let mut con = server.connection();
     cmd!(con, "DEVICE.HEARTBEAT d TIMEOUT 300").items();
     assert_eq!(cmd!(con, "DEL device:heartbeat:d").int(), 1);
@@ -88,7 +88,7 @@ fn the_sweeper_recreates_a_missing_key() {
 /// The sweeper also lengthens a life that other hands cut short, before it is over.
 #[test]
 fn a_live_device_keeps_its_key_although_others_set_a_short_life() {
-    let server = settled();
+    let server = quick();
     let expired = Subscriber::channels(&server, &["__keyevent@0__:expired"]);
     let mut con = server.connection();
     cmd!(con, "DEVICE.HEARTBEAT d TIMEOUT 300").items();
@@ -104,7 +104,7 @@ fn a_live_device_keeps_its_key_although_others_set_a_short_life() {
 /// untold because of it.
 #[test]
 fn a_death_is_told_although_an_earlier_key_expired_by_itself() {
-    let server = settled();
+    let server = quick();
     let expired = Subscriber::channels(&server, &["__keyevent@0__:expired"]);
     let mut con = server.connection();
     cmd!(con, "DEVICE.HEARTBEAT d TIMEOUT 300").items();

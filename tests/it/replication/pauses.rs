@@ -17,7 +17,7 @@ fn pauses_in_the_middle_of_sweeps() {
         .start();
     let replica = replica_of(&master);
     let mut con = master.connection();
-    wait_until_settled(&mut con);
+    master.settle();
     let names = ids("d", MANY);
     all(
         &mut con,
@@ -54,7 +54,7 @@ fn pauses_in_the_middle_of_sweeps() {
 /// promoted, the master becomes its replica.
 #[test]
 fn a_coordinated_failover_under_traffic() {
-    let (mut old, often) = (settled(), Duration::from_millis(100));
+    let (mut old, often) = (quick(), Duration::from_millis(100));
     let mut new = replica_of(&old);
     let live = ids("live", 100);
     // As a client library does, devices go on at whichever takes writes.

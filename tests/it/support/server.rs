@@ -121,10 +121,24 @@ enum Launch {
 }
 
 impl Server {
-    /// A server with the module and the default settings.
+    /// A server with the module and the default settings, settled: from here on nothing but what
+    /// the test does changes anything.
     #[track_caller]
     pub fn start() -> Server {
-        Server::builder().start()
+        let server = Server::builder().start();
+        server.settle();
+        server
+    }
+
+    /// Waits until the module hears its devices and the check that follows a load is over.
+    #[track_caller]
+    pub fn settle(&self) {
+        let mut con = self.connection();
+        wait_for("the module hears and has checked", LIMIT, || {
+            let info = cmd!(con, "INFO", "devicestate").text();
+            let says = |line: &str| info.lines().any(|found| found == line);
+            says("devicestate_hearing:yes") && says("devicestate_checking:no")
+        });
     }
 
     /// To be configured, then `.start()`ed.
