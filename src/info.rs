@@ -22,13 +22,15 @@ impl info::Fill for Section {
             section.text("notifications_module", yes_no(module));
             section.text("notifications_expired", yes_no(expired));
             section.text("checking", yes_no(fleet.is_checking()));
-            for (name, filter) in [
-                ("devices", None),
-                ("online", Some(true)),
-                ("offline", Some(false)),
+            for (name, online, out_of_sync) in [
+                ("devices", None, false),
+                ("online", Some(true), false),
+                ("offline", Some(false), false),
+                ("out_of_sync", None, true),
             ] {
                 let filter = Filter {
-                    online: filter,
+                    online,
+                    out_of_sync,
                     ..Filter::default()
                 };
                 let count = section
@@ -43,6 +45,9 @@ impl info::Fill for Section {
                 ("heartbeats_per_second", stats.heartbeats_per_second()),
                 ("reports", stats.reports.get()),
                 ("ignored", stats.ignored.get()),
+                ("desired_changes", stats.desired.get()),
+                ("deltas_told", stats.deltas.get()),
+                ("version_conflicts", stats.conflicts.get()),
                 ("came_online", stats.came_online.get()),
                 ("went_offline", stats.went_offline.get()),
                 ("timed_out", stats.timed_out.get()),

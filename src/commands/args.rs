@@ -9,6 +9,9 @@ use crate::fleet::error::{Error, Result};
 use crate::fleet::settings;
 use crate::store::{parse_u64, RString, RawArgs};
 
+/// The longest name of a shadow, in bytes: AWS IoT's limit.
+const MAX_SHADOW_NAME: usize = 64;
+
 /// Reads a command's words from left to right.
 pub struct Args<'a> {
     raw: RawArgs<'a>,
@@ -45,6 +48,17 @@ impl<'a> Args<'a> {
 
     pub fn next_type(&mut self) -> Result<&'a str> {
         self.next_name("device type")
+    }
+
+    pub fn next_shadow_name(&mut self) -> Result<&'a str> {
+        let name = self.next_name("shadow name")?;
+        if name.len() > MAX_SHADOW_NAME {
+            return Err(Error::usage(format_args!(
+                "invalid shadow name: {}: longer than {MAX_SHADOW_NAME} bytes",
+                Quoted(name.as_bytes())
+            )));
+        }
+        Ok(name)
     }
 
     fn next_name(&mut self, what: &str) -> Result<&'a str> {
@@ -97,14 +111,20 @@ impl<'a> Args<'a> {
 
     /// A JSON object, no deeper than the settings allow.
     pub fn next_json(&mut self, argument: &str) -> Result<Object> {
+        let bytes = self.next_document(argument)?;
+        json::parse_object(bytes, settings::max_document_depth())
+            .map_err(|error| Error::bad_json(argument, &error))
+    }
+
+    /// The bytes of a document that may be worth parsing.
+    pub fn next_document(&mut self, argument: &str) -> Result<&'a [u8]> {
         let bytes = self.next_bytes(argument)?;
         let limit = settings::MAX_DOCUMENT_BYTES.value();
         // White space doesn't count against the limit, but ten times of it is no document.
         if bytes.len() as u64 > limit.saturating_mul(10) {
             return Err(Error::too_large(argument, bytes.len(), limit));
         }
-        let depth = usize::try_from(settings::MAX_DOCUMENT_DEPTH.value()).unwrap_or(16);
-        json::parse_object(bytes, depth).map_err(|error| Error::bad_json(argument, &error))
+        Ok(bytes)
     }
 
     /// A document that is stored as it is: its text, when it keeps the size limit.

@@ -1,9 +1,9 @@
 //! `DEVICE.HEARTBEAT id [REPORTED json] [REPLACE] [TIMEOUT ms] [SESSION n [SEQ n]]`
 
-use super::{Args, Command};
+use super::{Args, Command, FENCE_ARGS};
 use crate::fleet::error::Error;
 use crate::fleet::heartbeat::{beat, Heartbeat as Beat};
-use crate::fleet::report::Report;
+use crate::fleet::shadow::Patch;
 use crate::fleet::{Fleet, Result};
 use crate::store::command::{ArgKind, ArgSpec, KeyUse, Keys, Spec};
 use crate::store::Ctx;
@@ -13,7 +13,8 @@ use crate::store::Ctx;
 ///
 /// `came_online` is 1 only on the step from offline to online. `applied` is 0 when the message (a
 /// lower SESSION than the stored one) or only its report (a SEQ that is not above the last one of
-/// the session) was ignored as stale. `delta` is null and `commands` 0 in this version.
+/// the session) was ignored as stale. `delta` is what is outstanding of the shadow, as JSON, or null.
+/// `commands` is 0 in this version.
 pub struct Heartbeat;
 
 impl Command for Heartbeat {
@@ -32,20 +33,7 @@ impl Command for Heartbeat {
             ArgSpec::option("REPORTED", "json", ArgKind::Text),
             ArgSpec::flag("REPLACE", "replace"),
             ArgSpec::option("TIMEOUT", "milliseconds", ArgKind::Integer),
-            ArgSpec::new(
-                "fence",
-                ArgKind::Block(&[
-                    ArgSpec {
-                        name: "session",
-                        kind: ArgKind::Integer,
-                        token: Some("SESSION"),
-                        optional: false,
-                        multiple: false,
-                    },
-                    ArgSpec::option("SEQ", "seq", ArgKind::Integer),
-                ]),
-            )
-            .optional(),
+            FENCE_ARGS,
         ],
     };
 
@@ -61,26 +49,29 @@ impl Command for Heartbeat {
                 "REPORTED" => patch = Some(args.next_json("REPORTED")?),
                 "REPLACE" => replace = true,
                 "TIMEOUT" => beat_with.timeout = Some(args.next_timeout()?),
-                "SESSION" => beat_with.session = Some(args.next_number("SESSION")?),
-                _ => beat_with.seq = Some(args.next_number("SEQ")?),
+                "SESSION" => beat_with.fence.session = Some(args.next_number("SESSION")?),
+                _ => beat_with.fence.seq = Some(args.next_number("SEQ")?),
             }
         }
         if replace && patch.is_none() {
             return Err(Error::usage("REPLACE goes with REPORTED"));
         }
-        if beat_with.seq.is_some() && beat_with.session.is_none() {
+        if beat_with.fence.seq.is_some() && beat_with.fence.session.is_none() {
             return Err(Error::usage("SEQ goes with SESSION"));
         }
         let id_key = args.id_key();
         args.finish()?;
-        beat_with.report = patch.map(|patch| Report { patch, replace });
+        beat_with.report = patch.map(|document| Patch { document, replace });
 
-        let outcome = beat(ctx, fleet, id, &id_key, &beat_with, ctx.now_ms())?;
+        let outcome = beat(ctx, fleet, id, &id_key, beat_with, ctx.now_ms())?;
         ctx.reply_array(5);
         ctx.reply_int(u64::from(outcome.came_online));
         ctx.reply_int(u64::from(outcome.applied));
         ctx.reply_int(outcome.version);
-        ctx.reply_null();
+        match outcome.delta {
+            Some(delta) => ctx.reply_bytes(delta.bytes()),
+            None => ctx.reply_null(),
+        }
         ctx.reply_int(0);
         Ok(())
     }

@@ -1,4 +1,4 @@
-//! `DEVICE.LIST [ONLINE | OFFLINE] [TYPE t] [STALE ms] [CURSOR c] [COUNT n] [WITHSTATE]`
+//! `DEVICE.LIST [ONLINE | OFFLINE] [TYPE t] [OUTOFSYNC] [STALE ms] [CURSOR c] [COUNT n] [WITHSTATE]`
 
 use super::{reply_state, require, Args, Command};
 use crate::fleet::error::Error;
@@ -10,22 +10,25 @@ use crate::store::command::{ArgKind, ArgSpec, Keys, Spec};
 use crate::store::Ctx;
 
 /// The devices that fit all filters, page by page as SCAN: `[next_cursor, [id ...]]`, with
-/// WITHSTATE maps instead of ids; the cursor is `0` when the list is done. OFFLINE and STALE come
-/// oldest first, never-seen devices before all.
+/// WITHSTATE maps instead of ids; the cursor is `0` when the list is done. STALE, and
+/// OFFLINE by itself, come oldest first, never-seen devices before all.
 pub struct List;
 
-pub const FILTERS: [&str; 4] = ["ONLINE", "OFFLINE", "TYPE", "STALE"];
+pub const FILTERS: [&str; 5] = ["ONLINE", "OFFLINE", "TYPE", "OUTOFSYNC", "STALE"];
 
-const STATUS: &[ArgSpec] = &[
-    ArgSpec::flag("ONLINE", "online"),
-    ArgSpec::flag("OFFLINE", "offline"),
-];
+const STATUS: ArgSpec = ArgSpec::new(
+    "status",
+    ArgKind::OneOf(&[
+        ArgSpec::flag("ONLINE", "online"),
+        ArgSpec::flag("OFFLINE", "offline"),
+    ]),
+)
+.optional();
+const TYPE: ArgSpec = ArgSpec::option("TYPE", "type", ArgKind::Text);
+const OUT_OF_SYNC: ArgSpec = ArgSpec::flag("OUTOFSYNC", "outofsync");
+const STALE: ArgSpec = ArgSpec::option("STALE", "milliseconds", ArgKind::Integer);
 
-pub const FILTER_ARGS: &[ArgSpec] = &[
-    ArgSpec::new("status", ArgKind::OneOf(STATUS)).optional(),
-    ArgSpec::option("TYPE", "type", ArgKind::Text),
-    ArgSpec::option("STALE", "milliseconds", ArgKind::Integer),
-];
+pub const FILTER_ARGS: &[ArgSpec] = &[STATUS, TYPE, OUT_OF_SYNC, STALE];
 
 /// Reads the value of a filter's keyword.
 pub fn next_filter(args: &mut Args<'_>, keyword: &str, filter: &mut Filter) -> Result<()> {
@@ -36,6 +39,7 @@ pub fn next_filter(args: &mut Args<'_>, keyword: &str, filter: &mut Filter) -> R
         "ONLINE" => filter.online = Some(true),
         "OFFLINE" => filter.online = Some(false),
         "TYPE" => filter.device_type = Some(args.next_type()?.to_owned()),
+        "OUTOFSYNC" => filter.out_of_sync = true,
         _ => filter.stale = Some(args.next_ms("STALE")?),
     }
     Ok(())
@@ -52,9 +56,10 @@ impl Command for List {
         keys: Keys::None,
         tips: "request_policy:special response_policy:special nondeterministic_output_order",
         args: &[
-            ArgSpec::new("status", ArgKind::OneOf(STATUS)).optional(),
-            ArgSpec::option("TYPE", "type", ArgKind::Text),
-            ArgSpec::option("STALE", "milliseconds", ArgKind::Integer),
+            STATUS,
+            TYPE,
+            OUT_OF_SYNC,
+            STALE,
             ArgSpec::option("CURSOR", "cursor", ArgKind::Text),
             ArgSpec::option("COUNT", "count", ArgKind::Integer),
             ArgSpec::flag("WITHSTATE", "withstate"),
@@ -62,10 +67,11 @@ impl Command for List {
     };
 
     fn run(ctx: &Ctx<'_>, fleet: &Fleet, mut args: Args<'_>) -> Result<()> {
-        const KEYWORDS: [&str; 7] = [
+        const KEYWORDS: [&str; 8] = [
             "ONLINE",
             "OFFLINE",
             "TYPE",
+            "OUTOFSYNC",
             "STALE",
             "CURSOR",
             "COUNT",

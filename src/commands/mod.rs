@@ -6,13 +6,21 @@
 mod args;
 mod check;
 mod count;
+mod delta;
 mod get;
 mod heartbeat;
+mod history;
 mod list;
 mod mget;
 mod offline;
 mod register;
 mod remove;
+mod shadow_del;
+mod shadow_get;
+mod shadow_names;
+mod shadow_report;
+mod shadow_set;
+mod shadow_update;
 mod type_del;
 mod type_get;
 mod type_list;
@@ -21,7 +29,7 @@ mod why;
 
 use crate::fleet::{self, Error, Fleet, Result};
 use crate::store::acl::Access;
-use crate::store::command::Spec;
+use crate::store::command::{ArgKind, ArgSpec, Spec};
 use crate::store::{Ctx, Handler, RString, RawArgs};
 
 use args::Args;
@@ -49,7 +57,15 @@ pub fn register_all(ctx: &Ctx<'_>) -> std::result::Result<(), String> {
     add::<type_del::TypeDel>(ctx)?;
     add::<type_list::TypeList>(ctx)?;
     add::<why::Why>(ctx)?;
-    add::<check::Check>(ctx)
+    add::<check::Check>(ctx)?;
+    add::<shadow_set::ShadowSet>(ctx)?;
+    add::<shadow_report::ShadowReport>(ctx)?;
+    add::<shadow_update::ShadowUpdate>(ctx)?;
+    add::<shadow_get::ShadowGet>(ctx)?;
+    add::<shadow_del::ShadowDel>(ctx)?;
+    add::<shadow_names::ShadowNames>(ctx)?;
+    add::<delta::Delta>(ctx)?;
+    add::<history::History>(ctx)
 }
 
 fn add<C: Command>(ctx: &Ctx<'_>) -> std::result::Result<(), String> {
@@ -88,5 +104,39 @@ fn reply_state(ctx: &Ctx<'_>, state: &fleet::listing::State) {
     for (field, value) in state {
         ctx.reply_bytes(field);
         ctx.reply_bytes(value);
+    }
+}
+
+/// `[SESSION n [SEQ n]]`.
+const FENCE_ARGS: ArgSpec = ArgSpec::new(
+    "fence",
+    ArgKind::Block(&[
+        ArgSpec {
+            name: "session",
+            kind: ArgKind::Integer,
+            token: Some("SESSION"),
+            optional: false,
+            multiple: false,
+        },
+        ArgSpec::option("SEQ", "seq", ArgKind::Integer),
+    ]),
+)
+.optional();
+
+/// `[NAME n]` as the only option.
+fn next_name<'a>(args: &mut Args<'a>) -> Result<fleet::shadow::Name<'a>> {
+    let mut name = None;
+    let mut seen = Vec::new();
+    while args.next_keyword(&["NAME"], &mut seen)?.is_some() {
+        name = Some(args.next_shadow_name()?);
+    }
+    Ok(name)
+}
+
+/// An outstanding delta as JSON; null when there is none.
+fn reply_delta(ctx: &Ctx<'_>, delta: &str) {
+    match delta {
+        "" => ctx.reply_null(),
+        delta => ctx.reply_bytes(delta.as_bytes()),
     }
 }

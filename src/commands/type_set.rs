@@ -2,6 +2,7 @@
 
 use super::{require, Args, Command};
 use crate::fleet::error::Error;
+use crate::fleet::settings;
 use crate::fleet::types::TypeDefaults;
 use crate::fleet::{Fleet, Result};
 use crate::store::acl::Access;
@@ -11,8 +12,6 @@ use crate::store::Ctx;
 /// Sets defaults of a device type; what is not given stays as it is. A timeout counts at once for
 /// every device of the type that has none of its own.
 pub struct TypeSet;
-
-const MAX_HISTORY: u64 = 1_000_000;
 
 impl Command for TypeSet {
     const SPEC: Spec = Spec {
@@ -38,7 +37,9 @@ impl Command for TypeSet {
         while let Some(keyword) = args.next_keyword(&["TIMEOUT", "HISTORY"], &mut seen)? {
             match keyword {
                 "TIMEOUT" => change.timeout = Some(args.next_timeout()?),
-                _ => change.history = Some(args.next_bounded("HISTORY", 0, MAX_HISTORY)?),
+                _ => {
+                    change.history = Some(args.next_bounded("HISTORY", 0, settings::MAX_HISTORY)?)
+                }
             }
         }
         if change == TypeDefaults::default() {

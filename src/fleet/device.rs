@@ -81,7 +81,7 @@ impl Device {
     /// `None` when the hash says that it is another device.
     fn read(fleet: &Fleet, id: &str, hash: &HashKey<'_>) -> Option<Device> {
         let f = &fleet.fields;
-        let [version, status] = hash.get2([&f.version, &f.status]);
+        let [version, status] = hash.get2([&f.shadow.version, &f.status]);
         let last_seen = hash.get(&f.last_seen);
         if hash
             .get(&f.device_id)

@@ -4,6 +4,7 @@ use std::fmt;
 
 use devicestate_core::escape::Quoted;
 use devicestate_core::json::JsonError;
+use devicestate_core::shadow::request::Refusal;
 
 use crate::store::{CallError, KeyType};
 
@@ -43,6 +44,45 @@ impl Error {
         Error(format!(
             "TOOLARGE {argument}: {bytes} bytes, devicestate.max-document-bytes is {limit}"
         ))
+    }
+
+    pub fn no_shadow(name: &str) -> Error {
+        Error(format!(
+            "NOSHADOW No shadow exists with name: {}",
+            Quoted(name.as_bytes())
+        ))
+    }
+
+    pub fn version_conflict(expected: u64, current: u64) -> Error {
+        Error(format!(
+            "VERSIONCONFLICT VERSION: {expected} is not the current version, which is {current}"
+        ))
+    }
+
+    /// An update document that is none, as AWS IoT says it: a number, then its text.
+    pub fn bad_request(refusal: &Refusal) -> Error {
+        let code = match refusal {
+            Refusal::Json(_) => "BADJSON",
+            _ => "ERR",
+        };
+        Error(format!("{code} 400 {refusal}"))
+    }
+
+    /// The same error with the number that AWS IoT gives it, behind the code: what a bridge maps
+    /// to the `rejected` document of a shadow update.
+    pub fn numbered(self) -> Error {
+        let (code, text) = self.0.split_once(' ').unwrap_or((&self.0, ""));
+        let (number, text) = match code {
+            "VERSIONCONFLICT" => (409, format!("Version conflict: {text}")),
+            "TOOLARGE" => (
+                413,
+                format!("The payload exceeds the maximum size allowed: {text}"),
+            ),
+            "NODEVICE" | "NOSHADOW" => (404, text.to_owned()),
+            "ERR" | "BADJSON" => (400, text.to_owned()),
+            _ => return self,
+        };
+        Error(format!("{code} {number} {text}"))
     }
 
     pub fn limit(limit: u64) -> Error {

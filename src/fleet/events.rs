@@ -1,9 +1,8 @@
 //! Telling the world: the events stream, the channels, keyspace notifications.
 
-use serde::Serialize;
-
+use super::sweeper::Trouble;
 use super::{settings, Device, Fleet, Result};
-use crate::store::{Arg, Ctx};
+use crate::store::{pair, Arg, Ctx};
 
 /// Appends an entry to `devices:events`: `type`, `device_id`, `timestamp`, then `more`.
 ///
@@ -38,68 +37,102 @@ pub fn append(
     Ok(())
 }
 
-/// What `devices:presence` carries.
-#[derive(Serialize)]
-struct PresenceMessage<'a> {
-    r#type: &'static str,
-    device_id: &'a str,
-    status: &'static str,
-    timestamp: u64,
-    reason: &'a str,
-    session: Option<u64>,
+/// Appends an applied report to `devices:reports`, for sinks. It comes last in a step whose writes
+/// are done: if it can't be written, that is logged and the step stands.
+pub fn append_report(
+    ctx: &Ctx<'_>,
+    fleet: &Fleet,
+    id: &str,
+    name: Option<&str>,
+    version: u64,
+    report: &str,
+    now: u64,
+) {
+    let mut args: Vec<Arg<'_>> = Vec::with_capacity(17);
+    args.extend([
+        Arg::Str(&fleet.keys.reports),
+        "MAXLEN".into(),
+        "~".into(),
+        settings::REPORTS_MAXLEN.value().into(),
+        "*".into(),
+        "type".into(),
+        "status".into(),
+        "device_id".into(),
+        id.into(),
+        "timestamp".into(),
+        now.into(),
+    ]);
+    if let Some(name) = name {
+        args.extend(pair("name", name));
+    }
+    args.extend(pair("version", version));
+    args.extend(pair("reported", report));
+    if let Err(error) = ctx.write(c"XADD", &args) {
+        let text = format!("a report can't be written to the stream of reports: {error}");
+        fleet.complain(ctx, Trouble::Stream, &text);
+    }
 }
 
-/// What `devices:status` carries; `reported` is the patch.
-#[derive(Serialize)]
-struct StatusMessage<'a> {
-    r#type: &'static str,
-    device_id: &'a str,
-    version: u64,
-    reported: &'a serde_json::Map<String, serde_json::Value>,
-    timestamp: u64,
+/// A message on a channel: a JSON object that begins with its type and the device's id.
+pub struct Message {
+    text: String,
+}
+
+impl Message {
+    pub fn new(kind: &str, id: &str) -> Message {
+        let mut message = Message {
+            text: String::with_capacity(256),
+        };
+        message.text.push('{');
+        message.text("type", kind);
+        message.text("device_id", id);
+        message
+    }
+
+    pub fn text(&mut self, name: &str, value: &str) {
+        // Text always can be written as JSON.
+        let value = serde_json::to_string(value).unwrap_or_default();
+        self.json(name, &value);
+    }
+
+    pub fn number(&mut self, name: &str, value: u64) {
+        self.json(name, itoa::Buffer::new().format(value));
+    }
+
+    /// `value` is JSON already; `name` is one of ours, which need no escape.
+    pub fn json(&mut self, name: &str, value: &str) {
+        if self.text.len() > 1 {
+            self.text.push(',');
+        }
+        self.text.push('"');
+        self.text.push_str(name);
+        self.text.push_str("\":");
+        self.text.push_str(value);
+    }
+
+    /// By PUBLISH, so that subscribers of replicas hear it too. Nobody can be told if it fails: the
+    /// streams are the reliable form.
+    pub fn publish(mut self, ctx: &Ctx<'_>, channel: &str) {
+        self.text.push('}');
+        let _ = ctx.write(c"PUBLISH", &[channel.into(), self.text.as_str().into()]);
+    }
 }
 
 pub fn publish_presence(ctx: &Ctx<'_>, device: &Device, now: u64, reason: &str) {
     settings::PRESENCE_CHANNEL.with(|channel| {
-        let message = PresenceMessage {
-            r#type: "presence",
-            device_id: &device.id,
-            status: device.status(),
-            timestamp: now,
-            reason,
-            session: device.session.session,
-        };
-        publish(ctx, channel, &message);
+        if channel.is_empty() {
+            return;
+        }
+        let mut message = Message::new("presence", &device.id);
+        message.text("status", device.status());
+        message.number("timestamp", now);
+        message.text("reason", reason);
+        match device.session.session {
+            Some(session) => message.number("session", session),
+            None => message.json("session", "null"),
+        }
+        message.publish(ctx, channel);
     });
-}
-
-pub fn publish_status(
-    ctx: &Ctx<'_>,
-    device: &Device,
-    reported: &serde_json::Map<String, serde_json::Value>,
-    now: u64,
-) {
-    settings::STATUS_CHANNEL.with(|channel| {
-        let message = StatusMessage {
-            r#type: "status",
-            device_id: &device.id,
-            version: device.version,
-            reported,
-            timestamp: now,
-        };
-        publish(ctx, channel, &message);
-    });
-}
-
-/// By PUBLISH, so that subscribers of replicas hear it too. Nobody can be told if it fails: the
-/// stream is the reliable form.
-fn publish(ctx: &Ctx<'_>, channel: &str, message: &impl Serialize) {
-    if channel.is_empty() {
-        return;
-    }
-    if let Ok(text) = serde_json::to_string(message) {
-        let _ = ctx.write(c"PUBLISH", &[channel.into(), text.as_str().into()]);
-    }
 }
 
 /// Tells WATCH, client-side caches and keyspace listeners that a device changed.

@@ -1,30 +1,29 @@
 //! A heartbeat: the whole round trip of a device in one step.
 
-use devicestate_core::session::Stale;
+use devicestate_core::session::{Stale, Stored};
 
 use super::device::ONLINE;
-use super::report::Report;
-use super::{events, presence, registry, settings, Device, Error, Fleet, Result};
-use crate::store::{Arg, Ctx, KeyType, RString};
+use super::shadow::{self, Fence, Patch, Update};
+use super::{presence, registry, settings, Device, Error, Fleet, Known, Result};
+use crate::store::{Arg, Ctx, HashKey, KeyType, RString};
 
 /// What came with a heartbeat.
 #[derive(Default)]
 pub struct Heartbeat {
-    pub report: Option<Report>,
+    pub report: Option<Patch>,
     /// The device's own timeout from now on, in milliseconds; 0: none.
     pub timeout: Option<u64>,
-    pub session: Option<u64>,
-    /// Of the report; only with a session.
-    pub seq: Option<u64>,
+    pub fence: Fence,
 }
 
 /// What the device is told.
-#[derive(Debug, PartialEq, Eq)]
 pub struct Outcome {
     pub came_online: bool,
     /// False when the report, or the whole message, was ignored as stale.
     pub applied: bool,
     pub version: u64,
+    /// What is outstanding, as JSON text.
+    pub delta: Option<RString>,
 }
 
 /// Handles a heartbeat; `id_key` is the id as a key of its own.
@@ -33,11 +32,11 @@ pub fn beat(
     fleet: &Fleet,
     id: &str,
     id_key: &RString,
-    heartbeat: &Heartbeat,
+    heartbeat: Heartbeat,
     now: u64,
 ) -> Result<Outcome> {
     fleet.stats.heartbeats.add(1);
-    if let Some(outcome) = steady(ctx, fleet, id, id_key, heartbeat, now)? {
+    if let Some(outcome) = steady(ctx, fleet, id, id_key, &heartbeat, now)? {
         return Ok(outcome);
     }
     full(ctx, fleet, id, heartbeat, now)
@@ -46,9 +45,10 @@ pub fn beat(
 /// The hot path: a device that is online, on time and has nothing new to say costs one hash write,
 /// replicated as one `HSET`. Anything else is left to [`full`], with nothing changed.
 ///
-/// It reads two fields of the hash, and mostly nothing else. As long as no deadline has passed that
-/// the sweeper has not seen to, every device that is online is on time; and one that was seen
-/// within the shortest of all timeouts is on time, whatever its own timeout is.
+/// What it must know of the device is noted beside the device's deadline since its last full
+/// heartbeat, so mostly it reads nothing. As long as no deadline has passed that the sweeper has not
+/// seen to, every device that is online is on time; and one that was seen within the shortest of all
+/// timeouts is on time, whatever its own timeout is.
 fn steady(
     ctx: &Ctx<'_>,
     fleet: &Fleet,
@@ -68,15 +68,13 @@ fn steady(
         Ok(None) => return Ok(None),
         Err(found) => return Err(Error::wrong_type(key.bytes(), found, KeyType::Hash)),
     };
-    let [version, status] = hash.get2([&f.version, &f.status]);
-    let parse = |value: Option<RString>| value.and_then(|value| value.to_u64());
-    // A hash without a version was written by the plain recipe.
-    let Some(version) = parse(version) else {
+    let noted = fleet.deadlines.borrow().note(id).and_then(Known::get);
+    let Some((version, is_in_sync)) = noted.or_else(|| read_known(fleet, id, &hash)) else {
         return Ok(None);
     };
-    let own_timeout = || parse(hash.get(&f.timeout));
+    let own_timeout = || number(&hash, &f.timeout);
     let is_on_time = || {
-        let Some(last_seen) = parse(hash.get(&f.last_seen)) else {
+        let Some(last_seen) = number(&hash, &f.last_seen) else {
             return false;
         };
         let silence = now.saturating_sub(last_seen);
@@ -87,17 +85,20 @@ fn steady(
             timeout == 0 || silence < timeout
         }
     };
-    if status.is_none_or(|status| status.bytes() != ONLINE)
-        || !(fleet.nobody_is_due(now) || is_on_time())
-    {
+    if !(fleet.nobody_is_due(now) || is_on_time()) {
         return Ok(None);
     }
     if heartbeat.timeout.is_some() && heartbeat.timeout != own_timeout() {
         return Ok(None);
     }
-    if heartbeat.session.is_some() && heartbeat.session != parse(hash.get(&f.session)) {
+    let session = heartbeat.fence.session;
+    if session.is_some() && session != number(&hash, &f.session) {
         return Ok(None);
     }
+    let delta = match is_in_sync {
+        true => None,
+        false => hash.get(&f.shadow.delta),
+    };
     fleet.with_stamp(now, |stamp| {
         hash.set(&f.last_seen, stamp);
         drop(hash);
@@ -109,40 +110,60 @@ fn steady(
         came_online: false,
         applied: true,
         version,
+        delta,
     }))
 }
 
+fn number(hash: &HashKey<'_>, field: &RString) -> Option<u64> {
+    hash.get(field)?.to_u64()
+}
+
+/// The version of a device that is online, and whether nothing is outstanding for it; noted for the
+/// next heartbeat. A hash without a version was written by the plain recipe.
+fn read_known(fleet: &Fleet, id: &str, hash: &HashKey<'_>) -> Option<(u64, bool)> {
+    let f = &fleet.fields;
+    let [version, status] = hash.get2([&f.shadow.version, &f.status]);
+    if status?.bytes() != ONLINE {
+        return None;
+    }
+    let version = version?.to_u64()?;
+    let is_in_sync = hash.get(&f.shadow.delta).is_none();
+    fleet.know(id, version, is_in_sync);
+    Some((version, is_in_sync))
+}
+
 /// Everything that [`steady`] leaves. What can be refused is refused before the first write.
-fn full(
-    ctx: &Ctx<'_>,
-    fleet: &Fleet,
-    id: &str,
-    heartbeat: &Heartbeat,
-    now: u64,
-) -> Result<Outcome> {
+fn full(ctx: &Ctx<'_>, fleet: &Fleet, id: &str, heartbeat: Heartbeat, now: u64) -> Result<Outcome> {
+    let fence = heartbeat.fence;
     let found = Device::load(ctx, fleet, id)?;
-    let stored = found
-        .as_ref()
-        .map(|device| device.session)
-        .unwrap_or_default();
-    if let (Some(device), Err(stale)) = (&found, stored.admits(heartbeat.session)) {
+    let stored = found.as_ref().map(|device| device.session);
+    let stored = stored.unwrap_or_default();
+    if let (Some(device), Err(stale)) = (&found, stored.admits(fence.session)) {
         ignore(ctx, fleet, device, stale, now)?;
         return Ok(Outcome {
             came_online: false,
             applied: false,
             version: device.version,
+            delta: shadow::outstanding(ctx, fleet, device),
         });
     }
-    let entered = stored.enter(heartbeat.session);
-    let (session, report, stale_report) = match &heartbeat.report {
+    let entered = stored.enter(fence.session);
+    let (session, report, stale_report) = match heartbeat.report {
         None => (entered, None, None),
-        Some(report) => match entered.report(heartbeat.seq) {
+        Some(report) => match entered.report(fence.seq) {
             Ok(session) => (session, Some(report), None),
             Err(stale) => (entered, None, Some(stale)),
         },
     };
-    let merged = match report {
-        Some(report) => Some((report, report.merge(ctx, fleet, found.as_ref())?)),
+    let report = match report {
+        Some(patch) => {
+            let update = Update {
+                reported: Some(patch),
+                ..Update::default()
+            };
+            let report = shadow::prepare(ctx, fleet, id, found.as_ref(), None, update, now)?;
+            Some(report)
+        }
         None => None,
     };
     let mut device = match found {
@@ -167,25 +188,14 @@ fn full(
     let timeout_before = device.effective_timeout(ctx, fleet).0;
     device.session = session;
     device.timeout = heartbeat.timeout.or(device.timeout);
-    device.version = device.version.saturating_add(u64::from(merged.is_some()));
 
-    let f = &fleet.fields;
-    let mut fields: Vec<Arg<'_>> = Vec::new();
-    let mut set = |field, value: Option<u64>, is_new: bool| {
-        if let Some(value) = value.filter(|_| is_new) {
-            fields.extend([Arg::Str(field), value.into()]);
-        }
-    };
-    set(&f.timeout, device.timeout, timeout_changes);
-    set(
-        &f.session,
-        session.session,
-        session.session != stored.session,
-    );
-    set(&f.seq, session.seq, session.seq != stored.seq);
-    set(&f.version, Some(device.version), merged.is_some());
-    if let Some((_, merged)) = &merged {
-        fields.extend([Arg::Str(&f.reported_state), merged.document.as_str().into()]);
+    let mut fields = session_fields(fleet, stored, session);
+    if let Some(timeout) = device.timeout.filter(|_| timeout_changes) {
+        fields.extend([Arg::Str(&fleet.fields.timeout), timeout.into()]);
+    }
+    if let Some(report) = &report {
+        device.version = report.version;
+        fields.extend(report.fields());
     }
     let came_online = !device.online;
     if came_online {
@@ -193,22 +203,54 @@ fn full(
     } else {
         stay_online(ctx, fleet, &mut device, now, timeout_before, &fields)?;
     }
-    if stored.seq.is_some() && session.seq.is_none() {
-        ctx.write(c"HDEL", &[Arg::Str(&device.key), Arg::Str(&f.seq)])?;
-    }
+    drop_seq_of_older_session(ctx, fleet, &device, stored)?;
     if let Some(stale) = stale_report {
         ignore(ctx, fleet, &device, stale, now)?;
     }
-    if let Some((report, _)) = &merged {
-        fleet.stats.reports.add(1);
-        events::publish_status(ctx, &device, &report.patch, now);
-        ctx.notify(c"device.reported", &device.key);
-    }
+    let delta = match report {
+        Some(report) => {
+            fleet.stats.reports.add(1);
+            report.finish_heartbeat(ctx, fleet, &device, now)?;
+            (!report.delta.is_empty()).then(|| RString::new(report.delta.as_bytes()))
+        }
+        None => shadow::outstanding(ctx, fleet, &device),
+    };
+    fleet.know(id, device.version, delta.is_none());
     Ok(Outcome {
         came_online,
         applied: stale_report.is_none(),
         version: device.version,
+        delta,
     })
+}
+
+/// What a message changes of the stored session: fields and values.
+pub fn session_fields(fleet: &Fleet, before: Stored, after: Stored) -> Vec<Arg<'_>> {
+    let f = &fleet.fields;
+    let mut fields = Vec::new();
+    for (field, before, after) in [
+        (&f.session, before.session, after.session),
+        (&f.seq, before.seq, after.seq),
+    ] {
+        if let Some(after) = after.filter(|_| before != after) {
+            fields.extend([Arg::Str(field), after.into()]);
+        }
+    }
+    fields
+}
+
+/// A higher session starts its sequence numbers afresh.
+pub fn drop_seq_of_older_session(
+    ctx: &Ctx<'_>,
+    fleet: &Fleet,
+    device: &Device,
+    before: Stored,
+) -> Result<()> {
+    if before.seq.is_some() && device.session.seq.is_none() {
+        let seq = Arg::Str(&fleet.fields.seq);
+        ctx.write(c"HDEL", &[Arg::Str(&device.key), seq])?;
+    }
+    Ok(())
 }
 
 /// A sign of life of a device that is online; `fields` go into the hash in the same write.

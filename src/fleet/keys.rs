@@ -10,13 +10,17 @@ pub struct Keys {
     pub registered: RString,
     pub online: RString,
     pub offline: RString,
+    pub out_of_sync: RString,
     pub events: RString,
+    pub reports: RString,
     pub types: RString,
     scratch: RefCell<Vec<u8>>,
 }
 
 const STATE: &str = "device:state:";
 const HEARTBEAT: &str = "device:heartbeat:";
+const SHADOWS: &str = "device:shadows:";
+const HISTORY: &str = "device:history:";
 const BLOCKED: &str = "device:blocked:";
 const OF_TYPE: &str = "devices:type:";
 const ONLINE_OF_TYPE: &str = "devices:online:type:";
@@ -41,7 +45,9 @@ impl Keys {
             registered: key("devices:registered"),
             online: key("devices:online"),
             offline: key("devices:offline"),
+            out_of_sync: key("devices:outofsync"),
             events: key("devices:events"),
+            reports: key("devices:reports"),
             types: key("devices:types"),
             prefix: prefix.to_owned(),
             scratch: RefCell::default(),
@@ -54,6 +60,15 @@ impl Keys {
 
     pub fn heartbeat(&self, id: &str) -> RString {
         self.key(HEARTBEAT, id)
+    }
+
+    /// The named shadows of a device.
+    pub fn shadows(&self, id: &str) -> RString {
+        self.key(SHADOWS, id)
+    }
+
+    pub fn history(&self, id: &str) -> RString {
+        self.key(HISTORY, id)
     }
 
     /// Exists while a removed device may not register by itself.
@@ -94,7 +109,8 @@ impl Keys {
 /// heartbeat reads stands first, documents last, so that a listpack is searched as little as
 /// possible.
 pub struct Fields {
-    pub version: RString,
+    /// Of the classic shadow; its version is what every hash that we wrote has.
+    pub shadow: ShadowFields,
     pub last_seen: RString,
     pub status: RString,
     pub device_id: RString,
@@ -113,15 +129,62 @@ pub struct Fields {
     pub ignored_reason: RString,
     pub ignored_at: RString,
     pub metadata: RString,
-    pub reported_state: RString,
-    pub desired_state: RString,
+}
+
+/// The fields of one shadow: in the device's own hash for the classic one, in
+/// `device:shadows:<id>` for a named one.
+pub struct ShadowFields {
+    pub version: RString,
+    /// There while the shadow exists.
+    pub reported: RString,
+    /// There while it is not empty.
+    pub desired: RString,
+    /// When each leaf was written (see `devicestate_core::shadow::times`).
+    pub reported_meta: RString,
+    pub desired_meta: RString,
+    /// What is outstanding; there while it is not empty.
+    pub delta: RString,
+}
+
+impl ShadowFields {
+    fn classic() -> ShadowFields {
+        let field = |name: &str| RString::new(name.as_bytes());
+        ShadowFields {
+            version: field("version"),
+            reported: field("reported_state"),
+            desired: field("desired_state"),
+            reported_meta: field("reported_meta"),
+            desired_meta: field("desired_meta"),
+            delta: field("delta"),
+        }
+    }
+
+    pub fn named(name: &str) -> ShadowFields {
+        let field = |part: &str| RString::new(format!("{part}{name}").as_bytes());
+        ShadowFields {
+            version: field(VERSION_OF),
+            reported: field("reported:"),
+            desired: field("desired:"),
+            reported_meta: field("reported_meta:"),
+            desired_meta: field("desired_meta:"),
+            delta: field("delta:"),
+        }
+    }
+}
+
+/// Begins the field that holds the version of a named shadow that exists.
+pub const VERSION_OF: &str = "version:";
+
+/// Holds the version of a named shadow that was deleted: one that is made anew goes on from there.
+pub fn deleted_field(name: &str) -> RString {
+    RString::new(format!("deleted:{name}").as_bytes())
 }
 
 impl Fields {
     pub fn new() -> Fields {
         let field = |name: &str| RString::new(name.as_bytes());
         Fields {
-            version: field("version"),
+            shadow: ShadowFields::classic(),
             last_seen: field("last_seen"),
             status: field("status"),
             device_id: field("device_id"),
@@ -136,8 +199,6 @@ impl Fields {
             ignored_reason: field("ignored_reason"),
             ignored_at: field("ignored_at"),
             metadata: field("metadata"),
-            reported_state: field("reported_state"),
-            desired_state: field("desired_state"),
         }
     }
 }

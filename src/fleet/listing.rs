@@ -4,7 +4,7 @@
 //! hash: ids without one are skipped, and the answer is exact at the moment of the call.
 
 use super::device::status_name;
-use super::pages::{self, Position};
+use super::pages::{self, Entry, Position};
 use super::presence::expect;
 use super::{settings, Device, Fleet, Result};
 use crate::store::{Arg, Ctx, KeyType, RString};
@@ -14,6 +14,8 @@ use crate::store::{Arg, Ctx, KeyType, RString};
 pub struct Filter {
     pub online: Option<bool>,
     pub device_type: Option<String>,
+    /// Something of the classic shadow is outstanding.
+    pub out_of_sync: bool,
     /// Not seen for at least this many milliseconds.
     pub stale: Option<u64>,
 }
@@ -32,94 +34,137 @@ pub fn page(
     count: u64,
     now: u64,
 ) -> Result<(Position, Vec<String>)> {
-    let (mut next, mut ids) = one_page(ctx, fleet, filter, position, count, now)?;
+    let walk = Walk::new(ctx, fleet, filter, now);
+    let (mut next, mut ids) = walk.page(position, count)?;
     for _ in 0..(LOOKS / count).min(64) {
         if !ids.is_empty() || next == Position::End {
             break;
         }
-        (next, ids) = one_page(ctx, fleet, filter, next, count, now)?;
+        (next, ids) = walk.page(next, count)?;
     }
     Ok((next, ids))
 }
 
-fn one_page(
-    ctx: &Ctx<'_>,
-    fleet: &Fleet,
-    filter: &Filter,
-    position: Position,
-    count: u64,
-    now: u64,
-) -> Result<(Position, Vec<String>)> {
-    let keys = &fleet.keys;
-    let seen_by = filter.stale.map(|stale| now.saturating_sub(stale));
-    let wants_offline = filter.online != Some(true);
-    let wants_online = filter.online != Some(false);
-    let by_time =
-        filter.stale.is_some() || (filter.online == Some(false) && filter.device_type.is_none());
+/// A walk of the smallest index that holds all answers.
+struct Walk<'a> {
+    ctx: &'a Ctx<'a>,
+    fleet: &'a Fleet,
+    filter: &'a Filter,
+    /// The latest moment at which a stale device was seen.
+    seen_by: Option<u64>,
+}
 
-    let (next, candidates) = match (position, by_time) {
-        (Position::End, _) => return Ok((Position::End, Vec::new())),
-        (position @ (Position::Start | Position::Offline(_)), true) if wants_offline => {
-            let after = match position {
-                Position::Offline(entry) => Some(entry),
-                _ => None,
-            };
-            let (last, ids) = pages::of_offline(ctx, fleet, after, seen_by, count)?;
-            let next = match last {
-                Some(last) => Position::Offline(last),
-                None if wants_online => Position::Online(0),
-                None => Position::End,
-            };
-            (next, ids)
+impl<'a> Walk<'a> {
+    fn new(ctx: &'a Ctx<'a>, fleet: &'a Fleet, filter: &'a Filter, now: u64) -> Walk<'a> {
+        Walk {
+            ctx,
+            fleet,
+            filter,
+            seen_by: filter.stale.map(|stale| now.saturating_sub(stale)),
         }
-        (position, true) => {
-            let cursor = match position {
-                Position::Online(cursor) | Position::Set(cursor) => cursor,
-                _ => 0,
-            };
-            let set = match &filter.device_type {
-                Some(device_type) => &keys.online_of_type(device_type),
-                None => &keys.online,
-            };
-            let (cursor, ids) = pages::of_set(ctx, set, cursor, count)?;
-            (
-                if cursor == 0 {
-                    Position::End
-                } else {
-                    Position::Online(cursor)
-                },
-                ids,
-            )
+    }
+
+    /// Oldest first: offline devices by their index, then those online.
+    fn is_by_time(&self) -> bool {
+        let filter = self.filter;
+        let is_offline_only = filter.online == Some(false) && filter.device_type.is_none();
+        filter.stale.is_some() || (is_offline_only && !filter.out_of_sync)
+    }
+
+    fn page(&self, position: Position, count: u64) -> Result<(Position, Vec<String>)> {
+        let by_time = self.is_by_time();
+        let (next, candidates) = match position {
+            Position::End => return Ok((Position::End, Vec::new())),
+            Position::Start if by_time && self.filter.online != Some(true) => {
+                self.offline(None, count)?
+            }
+            Position::Offline(entry) if by_time && self.filter.online != Some(true) => {
+                self.offline(Some(entry), count)?
+            }
+            Position::Set(cursor) | Position::Online(cursor) => self.set(by_time, cursor, count)?,
+            Position::Start | Position::Offline(_) => self.set(by_time, 0, count)?,
+        };
+        let fitting = candidates.into_iter().filter(|id| self.fits(id));
+        Ok((next, fitting.collect()))
+    }
+
+    fn offline(&self, after: Option<Entry>, count: u64) -> Result<(Position, Vec<String>)> {
+        let (last, ids) = pages::of_offline(self.ctx, self.fleet, after, self.seen_by, count)?;
+        let next = match last {
+            Some(last) => Position::Offline(last),
+            None if self.filter.online.is_none() => Position::Online(0),
+            None => Position::End,
+        };
+        Ok((next, ids))
+    }
+
+    fn set(&self, by_time: bool, cursor: u64, count: u64) -> Result<(Position, Vec<String>)> {
+        let keys = &self.fleet.keys;
+        let online = by_time || self.filter.online == Some(true);
+        let of_type;
+        let set = match (&self.filter.device_type, online) {
+            _ if self.filter.out_of_sync && !by_time => &keys.out_of_sync,
+            (Some(device_type), true) => {
+                of_type = keys.online_of_type(device_type);
+                &of_type
+            }
+            (Some(device_type), false) => {
+                of_type = keys.of_type(device_type);
+                &of_type
+            }
+            (None, true) => &keys.online,
+            (None, false) => &keys.registered,
+        };
+        let (cursor, ids) = pages::of_set(self.ctx, set, cursor, count)?;
+        let next = match (cursor, by_time) {
+            (0, _) => Position::End,
+            (cursor, true) => Position::Online(cursor),
+            (cursor, false) => Position::Set(cursor),
+        };
+        Ok((next, ids))
+    }
+
+    /// How many devices fit.
+    fn count(&self) -> Result<u64> {
+        let mut position = Position::Start;
+        let mut total = 0;
+        while position != Position::End {
+            let (next, ids) = self.page(position, 1_000)?;
+            total += ids.len() as u64;
+            position = next;
         }
-        (position, false) => {
-            let cursor = if let Position::Set(cursor) = position {
-                cursor
-            } else {
-                0
-            };
-            let (cursor, ids) = match (&filter.device_type, filter.online) {
-                (Some(t), Some(true)) => {
-                    pages::of_set(ctx, &keys.online_of_type(t), cursor, count)?
-                }
-                (Some(t), _) => pages::of_set(ctx, &keys.of_type(t), cursor, count)?,
-                (None, Some(true)) => pages::of_set(ctx, &keys.online, cursor, count)?,
-                (None, _) => pages::of_set(ctx, &keys.registered, cursor, count)?,
-            };
-            (
-                if cursor == 0 {
-                    Position::End
-                } else {
-                    Position::Set(cursor)
-                },
-                ids,
-            )
+        Ok(total)
+    }
+
+    /// What the hash of a candidate says.
+    fn fits(&self, id: &str) -> bool {
+        if devicestate_core::name::check(id.as_bytes()).is_err() {
+            return false;
         }
-    };
-    let ids = candidates
-        .into_iter()
-        .filter(|id| fits(ctx, fleet, filter, seen_by, id))
-        .collect();
-    Ok((next, ids))
+        let (f, filter) = (&self.fleet.fields, self.filter);
+        let key = self.fleet.keys.state(id);
+        let Ok(Some(hash)) = self.ctx.open_hash(&key) else {
+            return false;
+        };
+        let is = |field: &RString, wanted: &str| {
+            hash.get(field)
+                .is_some_and(|value| value.bytes() == wanted.as_bytes())
+        };
+        let last_seen = || {
+            let value = hash.get(&f.last_seen);
+            value
+                .and_then(|v| devicestate_core::recipe::time_ms(v.bytes()))
+                .unwrap_or(0)
+        };
+        let device_type = filter.device_type.as_ref();
+        is(&f.device_id, id)
+            && filter
+                .online
+                .is_none_or(|online| is(&f.status, status_name(online)))
+            && device_type.is_none_or(|t| is(&f.device_type, t))
+            && (!filter.out_of_sync || hash.get(&f.shadow.delta).is_some())
+            && self.seen_by.is_none_or(|limit| last_seen() <= limit)
+    }
 }
 
 /// How many devices fit: from the sizes of the indexes where that is exact, else by walking.
@@ -132,6 +177,14 @@ pub fn count(ctx: &Ctx<'_>, fleet: &Fleet, filter: &Filter, now: u64) -> Result<
         expect(ctx, set, KeyType::Set)?;
         Ok(ctx.read(c"SCARD", &[Arg::Str(set)])?.int())
     };
+    if filter.out_of_sync {
+        let is_alone = filter.online.is_none() && filter.device_type.is_none();
+        return if is_alone && filter.stale.is_none() {
+            size(&keys.out_of_sync)
+        } else {
+            Walk::new(ctx, fleet, filter, now).count()
+        };
+    }
     match (&filter.device_type, filter.online, filter.stale) {
         (None, None, None) => Ok(size(&keys.registered)?),
         (None, Some(true), None) => Ok(size(&keys.online)?),
@@ -154,61 +207,18 @@ pub fn count(ctx: &Ctx<'_>, fleet: &Fleet, filter: &Filter, now: u64) -> Result<
             };
             let online = match online {
                 Some(false) => 0,
-                _ => walk(
-                    ctx,
-                    fleet,
-                    &Filter {
+                _ => {
+                    let filter = Filter {
                         online: Some(true),
                         ..filter.clone()
-                    },
-                    now,
-                )?,
+                    };
+                    Walk::new(ctx, fleet, &filter, now).count()?
+                }
             };
             Ok(offline + online)
         }
-        (Some(_), _, Some(_)) => walk(ctx, fleet, filter, now),
+        (Some(_), _, Some(_)) => Walk::new(ctx, fleet, filter, now).count(),
     }
-}
-
-fn walk(ctx: &Ctx<'_>, fleet: &Fleet, filter: &Filter, now: u64) -> Result<u64> {
-    let mut position = Position::Start;
-    let mut total = 0;
-    while position != Position::End {
-        let (next, ids) = page(ctx, fleet, filter, position, 1_000, now)?;
-        total += ids.len() as u64;
-        position = next;
-    }
-    Ok(total)
-}
-
-fn fits(ctx: &Ctx<'_>, fleet: &Fleet, filter: &Filter, seen_by: Option<u64>, id: &str) -> bool {
-    if devicestate_core::name::check(id.as_bytes()).is_err() {
-        return false;
-    }
-    let f = &fleet.fields;
-    let key = fleet.keys.state(id);
-    let Ok(Some(hash)) = ctx.open_hash(&key) else {
-        return false;
-    };
-    let is = |field: &RString, wanted: &str| {
-        hash.get(field)
-            .is_some_and(|value| value.bytes() == wanted.as_bytes())
-    };
-    let last_seen = || {
-        let value = hash.get(&f.last_seen);
-        value
-            .and_then(|v| devicestate_core::recipe::time_ms(v.bytes()))
-            .unwrap_or(0)
-    };
-    is(&f.device_id, id)
-        && filter
-            .online
-            .is_none_or(|online| is(&f.status, status_name(online)))
-        && filter
-            .device_type
-            .as_ref()
-            .is_none_or(|t| is(&f.device_type, t))
-        && seen_by.is_none_or(|limit| last_seen() <= limit)
 }
 
 /// Fields and values of a hash.

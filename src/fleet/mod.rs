@@ -7,14 +7,15 @@ pub mod device;
 pub mod error;
 pub mod events;
 pub mod heartbeat;
+pub mod history;
 pub mod keys;
 pub mod listing;
 pub mod pages;
 pub mod presence;
 pub mod reconciler;
 pub mod registry;
-pub mod report;
 pub mod settings;
+pub mod shadow;
 pub mod stats;
 pub mod sweeper;
 pub mod types;
@@ -37,7 +38,7 @@ pub struct Fleet {
     pub fields: keys::Fields,
     pub stats: stats::Stats,
     pub types: types::Types,
-    deadlines: RefCell<Deadlines>,
+    deadlines: RefCell<Deadlines<Known>>,
     /// No device has a shorter timeout than this, in milliseconds: what is younger is on time.
     shortest_timeout: Cell<u64>,
     /// Devices whose hash other hands changed since it was read last.
@@ -48,10 +49,31 @@ pub struct Fleet {
     tick_clock: Cell<TickClock>,
     reconciler: RefCell<reconciler::Reconciler>,
     /// When each kind of trouble was logged last.
-    complaints: [Cell<u64>; 2],
+    complaints: [Cell<u64>; sweeper::Trouble::KINDS],
     /// Devices whose heartbeat key the server itself expired while they were online: their
     /// `expired` notification has been sent already.
     expired_by_server: RefCell<HashSet<String>>,
+}
+
+/// What a steady heartbeat must know of a device that is online, noted beside its deadline so that
+/// the hash need not be read: bit 0 says that something is known, bit 1 that nothing is outstanding
+/// for the device, and the rest is its version.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct Known(u64);
+
+impl Known {
+    /// Nothing, for a version that is beyond what fits.
+    fn new(version: u64, is_in_sync: bool) -> Known {
+        match version.leading_zeros() {
+            0 | 1 => Known::default(),
+            _ => Known(version << 2 | u64::from(is_in_sync) << 1 | 1),
+        }
+    }
+
+    /// The version, and whether nothing is outstanding.
+    fn get(self) -> Option<(u64, bool)> {
+        (self.0 & 1 == 1).then_some((self.0 >> 2, self.0 & 2 != 0))
+    }
 }
 
 thread_local! {
@@ -105,6 +127,12 @@ impl Fleet {
 
     pub fn deadline_index_bytes(&self) -> usize {
         self.deadlines.borrow().memory_usage()
+    }
+
+    /// Notes what is known of a device; nothing while it is not online.
+    fn know(&self, id: &str, version: u64, is_in_sync: bool) {
+        let known = Known::new(version, is_in_sync);
+        self.deadlines.borrow_mut().set_note(id, known);
     }
 
     /// A timeout that some device has, or may have.
@@ -174,7 +202,9 @@ impl Fleet {
         };
         if is_state {
             self.suspects.borrow_mut().insert(id.to_owned());
-            self.deadlines.borrow_mut().schedule(id, Some(0));
+            let mut deadlines = self.deadlines.borrow_mut();
+            deadlines.schedule(id, Some(0));
+            deadlines.set_note(id, Known::default());
         } else {
             self.expired_by_server.borrow_mut().insert(id.to_owned());
         }
@@ -183,6 +213,7 @@ impl Fleet {
     /// Another data set took the place of the one that was.
     pub fn data_replaced(&self, what: Replaced) {
         self.types.forget();
+        self.deadlines.borrow_mut().forget_notes();
         self.deadlines.borrow_mut().look_at_all();
         match what {
             Replaced::Flushed => {}

@@ -4,7 +4,8 @@
 //! It checks the type of every key it will write first, so a key in the wrong shape leaves
 //! everything as it was. Each outage is told once, because only the stored status decides.
 
-use super::{events, heartbeat, registry, settings, Device, Error, Fleet, Result};
+use super::device::status_name;
+use super::{events, heartbeat, history, registry, settings, Device, Error, Fleet, Result};
 use crate::store::{Arg, Ctx, KeyType, RString};
 
 /// The heartbeat key outlives the timeout by a day: it is a mirror of the status, deleted by the
@@ -38,6 +39,9 @@ fn checked_keys(ctx: &Ctx<'_>, fleet: &Fleet, device: &Device) -> Result<Touched
     expect(ctx, &touched.online_of_type, KeyType::Set)?;
     expect(ctx, &keys.offline, KeyType::SortedSet)?;
     expect(ctx, &keys.events, KeyType::Stream)?;
+    if settings::HISTORY_PRESENCE.is_on() {
+        expect(ctx, &keys.history(&device.id), KeyType::Stream)?;
+    }
     Ok(touched)
 }
 
@@ -110,6 +114,7 @@ pub fn go_online(
     fleet.schedule(ctx, device, now);
 
     fleet.stats.came_online.add(1);
+    record(ctx, fleet, device, reason, now);
     events::publish_presence(ctx, device, now, reason);
     events::signal(ctx, device, c"device.online");
     Ok(())
@@ -163,6 +168,7 @@ pub fn go_offline(
     fleet.deadlines.borrow_mut().remove(&device.id);
 
     fleet.stats.went_offline.add(1);
+    record(ctx, fleet, device, reason, now);
     let told_already = fleet.expired_by_server.borrow_mut().remove(&device.id);
     if settings::HEARTBEAT_KEYS.is_on() && !told_already {
         ctx.notify_expired(&touched.heartbeat);
@@ -170,6 +176,19 @@ pub fn go_offline(
     events::publish_presence(ctx, device, now, reason);
     events::signal(ctx, device, c"device.offline");
     Ok(())
+}
+
+/// Puts a transition that just happened into the history, where that is wanted.
+fn record(ctx: &Ctx<'_>, fleet: &Fleet, device: &Device, reason: &str, now: u64) {
+    if settings::HISTORY_PRESENCE.is_on() {
+        let entry = history::Entry::Presence {
+            old: status_name(!device.online),
+            new: device.status(),
+            reason,
+            session: device.session.session,
+        };
+        history::append(ctx, fleet, device, &entry, now);
+    }
 }
 
 /// A device says goodbye, or its will or an operator does; false when it was offline already or the

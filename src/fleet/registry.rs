@@ -2,7 +2,7 @@
 
 use super::device::UNKNOWN_TYPE;
 use super::presence::expect;
-use super::{events, presence, settings, Device, Error, Fleet, Result};
+use super::{events, presence, settings, shadow, Device, Error, Fleet, Result};
 use crate::store::{Arg, Ctx, KeyType};
 
 /// Registers a device, or moves a known one to another type. `metadata` is JSON text and replaces
@@ -107,7 +107,7 @@ pub fn create(
 
     let mut hset: Vec<Arg<'_>> = vec![
         Arg::Str(&device.key),
-        Arg::Str(&f.version),
+        Arg::Str(&f.shadow.version),
         0.into(),
         Arg::Str(&f.last_seen),
         0.into(),
@@ -185,11 +185,12 @@ pub fn adopt_if_needed(
     }
     let (keys, f) = (&fleet.keys, &fleet.fields);
     expect(ctx, &keys.registered, KeyType::Set)?;
+    expect(ctx, &keys.out_of_sync, KeyType::Set)?;
     check_type_keys(ctx, fleet, &device.device_type)?;
     presence::check_keys(ctx, fleet, device)?;
 
     // A shadow that holds something has a version already.
-    let holds_something = [&f.reported_state, &f.desired_state]
+    let holds_something = [&f.shadow.reported, &f.shadow.desired]
         .into_iter()
         .any(|field| {
             device
@@ -207,7 +208,7 @@ pub fn adopt_if_needed(
             device.status().into(),
             Arg::Str(&f.last_seen),
             device.last_seen.into(),
-            Arg::Str(&f.version),
+            Arg::Str(&f.shadow.version),
             device.version.into(),
             Arg::Str(&f.device_type),
             device.device_type.as_str().into(),
@@ -218,6 +219,7 @@ pub fn adopt_if_needed(
         ],
     )?;
     index(ctx, fleet, device, now)?;
+    shadow::mend(ctx, fleet, device, true, now)?;
     fleet.stats.adopted.add(1);
     ctx.touched(&device.id_key);
     Ok(true)
@@ -264,6 +266,7 @@ pub fn remove(
     let device = Device::load(ctx, fleet, id)?;
     if let Some(mut device) = device {
         expect(ctx, &keys.registered, KeyType::Set)?;
+        expect(ctx, &keys.out_of_sync, KeyType::Set)?;
         check_type_keys(ctx, fleet, &device.device_type)?;
         presence::check_keys(ctx, fleet, &device)?;
         adopt_if_needed(ctx, fleet, &mut device, now)?;
@@ -282,8 +285,14 @@ pub fn remove(
         let member = Arg::Str(&device.id_key);
         ctx.write(
             c"DEL",
-            &[Arg::Str(&device.key), Arg::Str(&keys.heartbeat(id))],
+            &[
+                Arg::Str(&device.key),
+                Arg::Str(&keys.heartbeat(id)),
+                Arg::Str(&keys.shadows(id)),
+                Arg::Str(&keys.history(id)),
+            ],
         )?;
+        ctx.write(c"SREM", &[Arg::Str(&keys.out_of_sync), member])?;
         ctx.write(c"SREM", &[Arg::Str(&keys.registered), member])?;
         ctx.write(c"SREM", &[Arg::Str(&keys.of_type(device_type)), member])?;
         ctx.write(c"ZREM", &[Arg::Str(&keys.offline), member])?;

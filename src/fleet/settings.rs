@@ -11,6 +11,8 @@ use crate::store::settings::Setting;
 pub const MAX_TIMEOUT_MS: u64 = 10 * 365 * 86_400_000;
 /// The shortest timeout that is not "none", in milliseconds.
 pub const MIN_TIMEOUT_MS: u64 = 100;
+/// The longest history of a device.
+pub const MAX_HISTORY: u64 = 1_000_000;
 
 /// Milliseconds of silence after which a device is offline; 0: never.
 pub static HEARTBEAT_TIMEOUT: Number =
@@ -23,8 +25,16 @@ pub static AUTO_REGISTER: Switch = Switch::new("auto-register", true);
 pub static MAX_DEVICES: Number = Number::count("max-devices", 0, 0, u32::MAX as u64);
 /// Whether `device:heartbeat:<id>` exists while a device is online.
 pub static HEARTBEAT_KEYS: Switch = Switch::new("heartbeat-keys", true);
+/// Whether shadows keep a timestamp for each leaf.
+pub static SHADOW_METADATA: Switch = Switch::new("shadow-metadata", true);
+/// About how many entries the history of a device keeps; 0: none is written.
+pub static HISTORY_MAXLEN: Number = Number::count("history-maxlen", 16, 0, MAX_HISTORY);
+/// Whether presence goes into the history too.
+pub static HISTORY_PRESENCE: Switch = Switch::new("history-presence", false);
 /// About how many entries `devices:events` keeps.
 pub static EVENTS_MAXLEN: Number = Number::count("events-maxlen", 1_000_000, 1, u32::MAX as u64);
+/// About how many entries `devices:reports` keeps; 0: none is written.
+pub static REPORTS_MAXLEN: Number = Number::count("reports-maxlen", 0, 0, u32::MAX as u64);
 /// Where presence is published; empty: nowhere.
 pub static PRESENCE_CHANNEL: Text = Text::new("presence-channel", "devices:presence");
 /// Where applied reports are published; empty: nowhere.
@@ -34,6 +44,11 @@ pub static MAX_DOCUMENT_BYTES: Number =
     Number::count("max-document-bytes", 65_536, 64, 16 * 1024 * 1024);
 /// How deeply documents may nest.
 pub static MAX_DOCUMENT_DEPTH: Number = Number::count("max-document-depth", 16, 1, 100);
+/// The same as a number of levels.
+pub fn max_document_depth() -> usize {
+    usize::try_from(MAX_DOCUMENT_DEPTH.value()).unwrap_or(16)
+}
+
 /// Nobody goes offline for at least this long after a restart or a promotion.
 pub static RESTART_GRACE: Number =
     Number::duration("restart-grace", 30_000, 0, MAX_TIMEOUT_MS).on_change(super::look_at_all);
@@ -43,12 +58,16 @@ pub static SWEEP_BUDGET_US: Number = Number::count("sweep-budget-us", 2_000, 100
 pub static KEY_PREFIX: Text = Text::fixed("key-prefix");
 
 /// All of them, in the order of the documentation.
-pub static ALL: [&dyn Setting; 12] = [
+pub static ALL: [&dyn Setting; 16] = [
     &HEARTBEAT_TIMEOUT,
     &AUTO_REGISTER,
     &MAX_DEVICES,
     &HEARTBEAT_KEYS,
+    &SHADOW_METADATA,
+    &HISTORY_MAXLEN,
+    &HISTORY_PRESENCE,
     &EVENTS_MAXLEN,
+    &REPORTS_MAXLEN,
     &PRESENCE_CHANNEL,
     &STATUS_CHANNEL,
     &MAX_DOCUMENT_BYTES,

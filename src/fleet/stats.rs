@@ -7,6 +7,10 @@ pub struct Stats {
     pub heartbeats: Counter,
     pub reports: Counter,
     pub ignored: Counter,
+    /// Accepted changes of desired documents, deltas told, and refused versions.
+    pub desired: Counter,
+    pub deltas: Counter,
+    pub conflicts: Counter,
     pub came_online: Counter,
     pub went_offline: Counter,
     pub timed_out: Counter,

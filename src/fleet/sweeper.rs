@@ -7,7 +7,7 @@
 use devicestate_core::presence::{Deaf, LATE_TICK_MS};
 
 use super::device::Found;
-use super::{check, presence, registry, settings, Device, Fleet, Result};
+use super::{check, presence, registry, settings, shadow, Device, Fleet, Result};
 use crate::store::{guarded, monotonic_ms, monotonic_us, Ctx, Level, OnTimer};
 
 /// The longest pause between two ticks, in milliseconds.
@@ -159,11 +159,15 @@ impl Fleet {
             self.deadlines.borrow_mut().remove(id);
             return Ok(());
         };
-        if is_suspect && !device.from_recipe && !check::is_indexed(ctx, self, &device)? {
+        if is_suspect && !device.from_recipe {
             // Other hands changed the hash, and the hash is the truth.
-            registry::index(ctx, self, &device, now)?;
-            ctx.touched(&device.id_key);
-            self.stats.mended.add(1);
+            if !check::is_indexed(ctx, self, &device)? {
+                registry::index(ctx, self, &device, now)?;
+                ctx.touched(&device.id_key);
+                self.stats.mended.add(1);
+            }
+            let mended = shadow::mend(ctx, self, &device, false, now)?;
+            self.stats.mended.add(u64::from(mended));
         }
         if !device.online {
             self.deadlines.borrow_mut().remove(id);
@@ -205,6 +209,11 @@ impl Fleet {
 pub enum Trouble {
     Offline,
     Check,
+    Stream,
+}
+
+impl Trouble {
+    pub const KINDS: usize = 3;
 }
 
 /// Why this server can't hear or write now, and what it said.

@@ -84,7 +84,14 @@ impl Types {
         self.cache.borrow().get(device_type)?.timeout
     }
 
-    /// The same from the copy as it is; the type is asked for only if any type has defaults.
+    /// About how many entries the history of a device of this type keeps.
+    pub fn history(&self, ctx: &Ctx<'_>, fleet: &Fleet, device_type: &[u8]) -> u64 {
+        self.refresh(ctx, fleet);
+        let own = self.cache.borrow().get(device_type).and_then(|t| t.history);
+        own.unwrap_or_else(|| settings::HISTORY_MAXLEN.value())
+    }
+
+    /// The timeout from the copy as it is; the type is asked for only if any type has defaults.
     pub fn cached_timeout(&self, device_type: impl FnOnce() -> Option<RString>) -> Option<u64> {
         let cache = self.cache.borrow();
         if cache.is_empty() {

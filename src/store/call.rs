@@ -3,6 +3,7 @@
 use std::cell::Cell;
 use std::ffi::CStr;
 use std::fmt;
+use std::mem::ManuallyDrop;
 
 use redis_module::raw;
 
@@ -38,6 +39,11 @@ impl From<u64> for Arg<'_> {
     fn from(value: u64) -> Self {
         Arg::Int(value)
     }
+}
+
+/// A field and its value.
+pub fn pair<'a>(field: impl Into<Arg<'a>>, value: impl Into<Arg<'a>>) -> [Arg<'a>; 2] {
+    [field.into(), value.into()]
 }
 
 thread_local!(static DOING: Cell<Doing> = const { Cell::new(Doing::Nothing) });
@@ -147,6 +153,34 @@ impl Reply {
         (0..self.len() / 2).filter_map(|i| Some((self.at(2 * i)?, self.at(2 * i + 1)?)))
     }
 
+    /// The entries of a range of a stream.
+    pub fn stream_entries(&self) -> Vec<StreamEntry> {
+        let entries = (0..self.len()).filter_map(|index| {
+            // SAFETY: a live array reply and an index within it; the elements live as long as it
+            // does, and are not freed by themselves.
+            let (entry, fields) = unsafe {
+                let raw = api!(RedisModule_CallReplyArrayElement)(self.raw, index);
+                if raw.is_null() {
+                    return None;
+                }
+                let entry = ManuallyDrop::new(Reply { raw });
+                let raw = api!(RedisModule_CallReplyArrayElement)(entry.raw, 1);
+                if raw.is_null() {
+                    return None;
+                }
+                (entry, ManuallyDrop::new(Reply { raw }))
+            };
+            Some(StreamEntry {
+                id: entry.at(0)?.to_vec(),
+                fields: fields
+                    .pairs()
+                    .map(|(field, value)| (field.to_vec(), value.to_vec()))
+                    .collect(),
+            })
+        });
+        entries.collect()
+    }
+
     /// The reply of SCAN and its kin: the next cursor and the page.
     pub fn into_page(self) -> Option<Page> {
         let cursor = super::rstring::parse_u64(self.at(0)?)?;
@@ -155,17 +189,23 @@ impl Reply {
         let items = Reply { raw };
         Some(Page {
             cursor,
-            items: std::mem::ManuallyDrop::new(items),
+            items: ManuallyDrop::new(items),
             _whole: self,
         })
     }
+}
+
+/// One entry of a stream.
+pub struct StreamEntry {
+    pub id: Vec<u8>,
+    pub fields: Vec<(Vec<u8>, Vec<u8>)>,
 }
 
 /// One page of a scan.
 pub struct Page {
     pub cursor: u64,
     /// Part of `_whole`, which frees it.
-    items: std::mem::ManuallyDrop<Reply>,
+    items: ManuallyDrop<Reply>,
     _whole: Reply,
 }
 

@@ -23,7 +23,7 @@ mod rstring;
 pub mod settings;
 
 pub use args::RawArgs;
-pub use call::{Arg, CallError};
+pub use call::{pair, Arg, CallError, StreamEntry};
 pub use ctx::Ctx;
 pub use ctx::{monotonic_ms, monotonic_us, notifications_on};
 pub use entry::{guarded, Handler, OnTimer};

@@ -7,6 +7,8 @@
 //!
 //! It is a cache: an entry says when to look at a device, never that it is offline. Looking too
 //! early is harmless, and a device that is missing here is found again by the reconciler.
+//!
+//! Each device may carry a small note of what its owner knows of it: it costs nothing more to find.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -21,24 +23,25 @@ const COMPACT_ABOVE: usize = 1024;
 
 type Slot = u32;
 
-struct Entry {
+struct Entry<N> {
     /// Empty: the slot is free.
     id: Box<str>,
     deadline: u64,
+    note: N,
 }
 
 /// See the module's comment. Deadlines are milliseconds since the Unix epoch.
 #[derive(Default)]
-pub struct Deadlines {
+pub struct Deadlines<N = ()> {
     heap: BinaryHeap<Reverse<(u64, Slot)>>,
-    entries: Vec<Entry>,
+    entries: Vec<Entry<N>>,
     free: Vec<Slot>,
     slots: HashTable<Slot>,
     hasher: DefaultHashBuilder,
 }
 
-impl Deadlines {
-    pub fn new() -> Deadlines {
+impl<N: Copy + Default> Deadlines<N> {
+    pub fn new() -> Deadlines<N> {
         Deadlines::default()
     }
 
@@ -70,11 +73,22 @@ impl Deadlines {
         self.compact();
     }
 
-    /// Looks at a device no later than `deadline`; an earlier look that is planned stays.
-    pub fn schedule_by(&mut self, id: &str, deadline: u64) {
-        match self.find(id) {
-            Some(slot) if self.entries[slot as usize].deadline <= deadline => {}
-            _ => self.schedule(id, Some(deadline)),
+    /// What was noted of a device since it became known.
+    pub fn note(&self, id: &str) -> Option<N> {
+        self.find(id).map(|slot| self.entries[slot as usize].note)
+    }
+
+    /// Notes something of a device; nothing when it is not known.
+    pub fn set_note(&mut self, id: &str, note: N) {
+        if let Some(slot) = self.find(id) {
+            self.entries[slot as usize].note = note;
+        }
+    }
+
+    /// Blanks the note of every device.
+    pub fn forget_notes(&mut self) {
+        for entry in &mut self.entries {
+            entry.note = N::default();
         }
     }
 
@@ -91,6 +105,7 @@ impl Deadlines {
                 self.entries[slot as usize] = Entry {
                     id: Box::default(),
                     deadline: NEVER,
+                    note: N::default(),
                 };
                 self.free.push(slot);
                 self.compact();
@@ -144,7 +159,7 @@ impl Deadlines {
     pub fn memory_usage(&self) -> usize {
         let ids: usize = self.entries.iter().map(|entry| entry.id.len()).sum();
         self.heap.capacity() * size_of::<Reverse<(u64, Slot)>>()
-            + self.entries.capacity() * size_of::<Entry>()
+            + self.entries.capacity() * size_of::<Entry<N>>()
             + self.free.capacity() * size_of::<Slot>()
             + self.slots.allocation_size()
             + ids
@@ -165,6 +180,7 @@ impl Deadlines {
         let entry = Entry {
             id: id.into(),
             deadline: NEVER,
+            note: N::default(),
         };
         let slot = match self.free.pop() {
             Some(slot) => {
@@ -202,7 +218,7 @@ mod tests {
     use proptest::prelude::*;
     use std::collections::BTreeMap;
 
-    fn drain(index: &mut Deadlines, now: u64) -> Vec<(u64, String)> {
+    fn drain(index: &mut Deadlines<u32>, now: u64) -> Vec<(u64, String)> {
         let mut id = String::new();
         let mut due = Vec::new();
         while let Some(deadline) = index.pop_due(now, &mut id) {
@@ -232,9 +248,7 @@ mod tests {
         index.schedule("a", Some(10));
         index.schedule("a", Some(50));
         assert_eq!(drain(&mut index, 20), []);
-        index.schedule_by("a", 60);
-        index.schedule_by("a", 40);
-        assert_eq!(drain(&mut index, 100), [(40, "a".into())]);
+        assert_eq!(drain(&mut index, 100), [(50, "a".into())]);
         index.schedule("a", None);
         assert!(index.contains("a"));
         assert_eq!(drain(&mut index, u64::MAX - 1), []);
@@ -253,7 +267,7 @@ mod tests {
 
     #[test]
     fn a_flapping_device_does_not_grow_the_heap() {
-        let mut index = Deadlines::new();
+        let mut index = Deadlines::<()>::new();
         for deadline in 0..100_000 {
             index.schedule("flapping", Some(1_000_000 + deadline));
             index.remove("flapping");
@@ -281,7 +295,8 @@ mod tests {
     #[derive(Debug, Clone)]
     enum Step {
         Schedule(u8, Option<u64>),
-        By(u8, u64),
+        Note(u8, u32),
+        ForgetNotes,
         Remove(u8),
         Pop(u64),
         LookAtAll,
@@ -290,7 +305,8 @@ mod tests {
     fn any_step() -> impl Strategy<Value = Step> {
         prop_oneof![
             (0..20u8, proptest::option::of(0..50u64)).prop_map(|(d, t)| Step::Schedule(d, t)),
-            (0..20u8, 0..50u64).prop_map(|(d, t)| Step::By(d, t)),
+            (0..20u8, any::<u32>()).prop_map(|(d, n)| Step::Note(d, n)),
+            Just(Step::ForgetNotes),
             (0..20u8).prop_map(Step::Remove),
             (0..60u64).prop_map(Step::Pop),
             Just(Step::LookAtAll),
@@ -303,22 +319,29 @@ mod tests {
         fn it_behaves_as_a_map_that_is_searched(steps in proptest::collection::vec(any_step(), 0..300)) {
             let mut index = Deadlines::new();
             let mut model: BTreeMap<String, Option<u64>> = BTreeMap::new();
+            let mut notes: BTreeMap<String, u32> = BTreeMap::new();
             for step in steps {
                 match step {
                     Step::Schedule(d, t) => {
                         index.schedule(&d.to_string(), t);
                         model.insert(d.to_string(), t);
                     }
-                    Step::By(d, t) => {
-                        index.schedule_by(&d.to_string(), t);
-                        let planned = model.entry(d.to_string()).or_default();
-                        *planned = Some(planned.map_or(t, |p| p.min(t)));
+                    Step::Note(d, note) => {
+                        index.set_note(&d.to_string(), note);
+                        if model.contains_key(&d.to_string()) {
+                            notes.insert(d.to_string(), note);
+                        }
+                    }
+                    Step::ForgetNotes => {
+                        index.forget_notes();
+                        notes.clear();
                     }
                     Step::Remove(d) => {
                         prop_assert_eq!(
                             index.remove(&d.to_string()),
                             model.remove(&d.to_string()).is_some()
                         );
+                        notes.remove(&d.to_string());
                     }
                     Step::LookAtAll => {
                         index.look_at_all();
@@ -335,6 +358,9 @@ mod tests {
                     }
                 }
                 prop_assert_eq!(index.len(), model.len());
+                for id in model.keys() {
+                    prop_assert_eq!(index.note(id), Some(notes.get(id).copied().unwrap_or(0)));
+                }
             }
         }
     }

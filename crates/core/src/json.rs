@@ -30,10 +30,28 @@ impl fmt::Display for JsonError {
     }
 }
 
+impl JsonError {
+    /// Whether the document was refused because it nests too deeply.
+    pub fn is_depth(&self) -> bool {
+        self.message.starts_with(TOO_DEEP)
+    }
+}
+
+/// The text of AWS IoT's own refusal.
+const TOO_DEEP: &str = "JSON contains too many levels of nesting; maximum is";
+
 /// Parses one object, at most `max_depth` containers deep (the object itself is the first).
 pub fn parse_object(text: &[u8], max_depth: usize) -> Result<Object, JsonError> {
-    let value = parse(text, max_depth)?;
-    match value {
+    parse_object_around(text, max_depth, 0)
+}
+
+/// The same for an object whose documents lie `outer` containers deep in it.
+pub fn parse_object_around(
+    text: &[u8],
+    max_depth: usize,
+    outer: usize,
+) -> Result<Object, JsonError> {
+    match parse(text, max_depth, outer)? {
         Value::Object(object) => Ok(object),
         _ => Err(JsonError {
             message: "not a JSON object".into(),
@@ -43,10 +61,10 @@ pub fn parse_object(text: &[u8], max_depth: usize) -> Result<Object, JsonError> 
     }
 }
 
-fn parse(text: &[u8], max_depth: usize) -> Result<Value, JsonError> {
+fn parse(text: &[u8], max_depth: usize, outer: usize) -> Result<Value, JsonError> {
     let mut deserializer = serde_json::Deserializer::from_slice(text);
     let value = Strict {
-        depth_left: max_depth,
+        depth_left: max_depth + outer,
         max_depth,
         in_array: false,
     }
@@ -62,6 +80,22 @@ fn parse(text: &[u8], max_depth: usize) -> Result<Value, JsonError> {
 /// Reads a document that this program wrote itself; `None` when it is not one JSON object.
 pub fn stored_object(text: &[u8]) -> Option<Object> {
     serde_json::from_slice(text).ok()
+}
+
+/// The same for a document of a shadow, which other hands may have given nulls: they mean nothing.
+pub fn stored_document(text: &[u8]) -> Option<Object> {
+    let mut document = stored_object(text)?;
+    drop_nulls(&mut document);
+    Some(document)
+}
+
+fn drop_nulls(document: &mut Object) {
+    document.retain(|_, value| {
+        if let Value::Object(inner) = value {
+            drop_nulls(inner);
+        }
+        !value.is_null()
+    });
 }
 
 /// serde_json appends the place to its message; we keep the two apart.
@@ -94,10 +128,7 @@ impl Strict {
                 in_array: self.in_array || in_array,
                 ..self
             }),
-            None => Err(E::custom(format_args!(
-                "too many levels of nesting, the maximum is {}",
-                self.max_depth
-            ))),
+            None => Err(E::custom(format_args!("{TOO_DEEP} {}", self.max_depth))),
         }
     }
 }
@@ -329,10 +360,11 @@ mod tests {
     fn depth_counts_objects_and_arrays() {
         let nested = |n: usize| format!("{}1{}", "{\"a\":".repeat(n), "}".repeat(n));
         assert!(parse_object(nested(16).as_bytes(), 16).is_ok());
-        assert!(refused(&nested(17)).starts_with("too many levels of nesting, the maximum is 16"));
+        assert!(refused(&nested(17))
+            .starts_with("JSON contains too many levels of nesting; maximum is 16"));
         assert!(
             refused(&format!("{{\"a\":{}{}}}", "[".repeat(16), "]".repeat(16)))
-                .starts_with("too many levels")
+                .contains("too many levels")
         );
         assert!(parse_object(nested(100_000).as_bytes(), 16).is_err());
     }

@@ -9,7 +9,7 @@ mod position;
 use super::keys::Role;
 use super::pages::score_of;
 use super::presence::expect;
-use super::{registry, Device, Fleet, Result};
+use super::{registry, shadow, Device, Fleet, Result};
 use crate::store::{Arg, Ctx, KeyType, RString};
 
 pub use position::Position;
@@ -146,8 +146,9 @@ impl Walk<'_> {
                     cursor => Position::Online(cursor),
                 }
             }
+            Position::OutOfSync(cursor) => self.out_of_sync(cursor)?,
             Position::Offline(cursor) => match self.offline(cursor)? {
-                0 => Position::End,
+                0 => Position::OutOfSync(0),
                 cursor => Position::Offline(cursor),
             },
             Position::End => Position::End,
@@ -213,13 +214,20 @@ impl Walk<'_> {
             }
             return Ok(());
         }
-        if !is_indexed(ctx, fleet, &device)? {
+        let is_placed = is_indexed(ctx, fleet, &device)?;
+        let has_delta = shadow::is_mended(ctx, fleet, &device)?;
+        if !is_placed || !has_delta {
             self.findings.unindexed += 1;
-            if self.repairs() {
-                registry::index(ctx, fleet, &device, self.now)?;
-                ctx.touched(&device.id_key);
-                self.findings.mended += 1;
-            }
+        }
+        if self.repairs() && !is_placed {
+            registry::index(ctx, fleet, &device, self.now)?;
+            ctx.touched(&device.id_key);
+        }
+        if self.repairs() && !has_delta {
+            shadow::mend(ctx, fleet, &device, false, self.now)?;
+        }
+        if self.repairs() && !(is_placed && has_delta) {
+            self.findings.mended += 1;
         }
         if device.online && self.repairs() && !fleet.deadlines.borrow().contains(&device.id) {
             fleet.schedule(ctx, &device, self.now);
@@ -323,6 +331,16 @@ impl Walk<'_> {
             }
         }
         Ok(page.cursor)
+    }
+
+    fn out_of_sync(&mut self, cursor: u64) -> Result<Position> {
+        let set = &self.fleet.keys.out_of_sync;
+        let (ctx, fleet) = (self.ctx, self.fleet);
+        let belongs = |device: &Device| shadow::outstanding(ctx, fleet, device).is_some();
+        Ok(match self.set(set, cursor, belongs)? {
+            0 => Position::End,
+            cursor => Position::OutOfSync(cursor),
+        })
     }
 
     fn offline(&mut self, cursor: u64) -> Result<u64> {

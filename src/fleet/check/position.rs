@@ -19,6 +19,7 @@ pub enum Position {
     Registered(u64),
     Online(u64),
     Offline(u64),
+    OutOfSync(u64),
     End,
 }
 
@@ -34,6 +35,7 @@ impl Position {
             Position::Registered(cursor) => format!("r:{cursor}"),
             Position::Online(cursor) => format!("n:{cursor}"),
             Position::Offline(cursor) => format!("f:{cursor}"),
+            Position::OutOfSync(cursor) => format!("s:{cursor}"),
         }
     }
 
@@ -48,6 +50,7 @@ impl Position {
             "r" => Position::Registered(number(&mut parts)?),
             "n" => Position::Online(number(&mut parts)?),
             "f" => Position::Offline(number(&mut parts)?),
+            "s" => Position::OutOfSync(number(&mut parts)?),
             "t" => {
                 let (then, cursor) = (number(&mut parts)?, number(&mut parts)?);
                 let sets = parts
@@ -74,6 +77,7 @@ mod tests {
             Position::Registered(1),
             Position::Online(0),
             Position::Offline(9),
+            Position::OutOfSync(10),
             Position::Types {
                 then: 3,
                 cursor: 4,

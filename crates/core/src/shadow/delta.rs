@@ -1,0 +1,246 @@
+//! What a device has still to do: the part of the desired document that the reported one lacks or
+//! has otherwise.
+//!
+//! Only desired members count; objects recurse and keep the path to the difference, anything else
+//! is taken whole. Numbers compare by value (10 is 10.0). An empty object is in sync with any
+//! object, since it asks for nothing in it, and outstanding against anything else.
+
+use serde_json::{json, Number, Value};
+
+use crate::json::Object;
+
+/// The outstanding delta; empty when the two are in sync.
+pub fn delta(desired: &Object, reported: &Object) -> Object {
+    let outstanding = desired.iter().filter_map(|(key, wanted)| {
+        let outstanding = match (wanted, reported.get(key)) {
+            (Value::Object(wanted), Some(Value::Object(found))) => {
+                let inner = delta(wanted, found);
+                (!inner.is_empty()).then_some(Value::Object(inner))
+            }
+            (wanted, Some(found)) if is_same(wanted, found) => None,
+            (wanted, _) => Some(wanted.clone()),
+        };
+        Some((key.clone(), outstanding?))
+    });
+    outstanding.collect()
+}
+
+/// For operators: desired and reported value of every top-level member of `delta`, whole. What is
+/// not reported is null.
+pub fn both_sides(delta: &Object, desired: &Object, reported: &Object) -> Object {
+    let value = |document: &Object, key| document.get(key).cloned().unwrap_or(Value::Null);
+    let members = delta.keys().map(|key| {
+        let sides = json!({"desired": value(desired, key), "reported": value(reported, key)});
+        (key.clone(), sides)
+    });
+    members.collect()
+}
+
+/// Equal as JSON values, numbers by their value.
+fn is_same(a: &Value, b: &Value) -> bool {
+    match (a, b) {
+        (Value::Number(a), Value::Number(b)) => is_same_number(a, b),
+        (Value::Array(a), Value::Array(b)) => {
+            a.len() == b.len() && a.iter().zip(b).all(|(a, b)| is_same(a, b))
+        }
+        (Value::Object(a), Value::Object(b)) => {
+            a.len() == b.len()
+                && a.iter()
+                    .all(|(key, a)| b.get(key).is_some_and(|b| is_same(a, b)))
+        }
+        (a, b) => a == b,
+    }
+}
+
+fn is_same_number(a: &Number, b: &Number) -> bool {
+    match (a.as_i128(), b.as_i128()) {
+        (Some(a), Some(b)) => a == b,
+        (None, None) => a.as_f64() == b.as_f64(),
+        (Some(whole), None) => is_same_as_double(whole, b),
+        (None, Some(whole)) => is_same_as_double(whole, a),
+    }
+}
+
+/// Exactly: no whole number is taken for the double that is next to it.
+fn is_same_as_double(whole: i128, double: &Number) -> bool {
+    double.as_f64().is_some_and(|double| {
+        // 2^100 is beyond every 64-bit number, and below it the conversion is exact.
+        double.fract() == 0.0 && double.abs() < 2f64.powi(100) && double as i128 == whole
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::shadow::merge::merge;
+    use crate::shadow::testing::{any_object, object};
+    use crate::shadow::times::Times;
+    use proptest::prelude::*;
+
+    fn of(desired: Value, reported: Value) -> Value {
+        Value::Object(delta(&object(desired), &object(reported)))
+    }
+
+    /// S1, AWS developer guide, "delta state": what is only reported does not appear.
+    #[test]
+    fn s1_only_desired_members_count() {
+        assert_eq!(
+            of(
+                json!({"color":"RED","state":"STOP"}),
+                json!({"color":"GREEN","engine":"ON"})
+            ),
+            json!({"color":"RED","state":"STOP"})
+        );
+    }
+
+    /// S2, AWS developer guide: objects recurse and keep the path.
+    #[test]
+    fn s2_objects_recurse() {
+        assert_eq!(
+            of(
+                json!({"lights":{"color":{"r":255,"g":255,"b":255}}}),
+                json!({"lights":{"color":{"r":255,"g":0,"b":255}}})
+            ),
+            json!({"lights":{"color":{"g":255}}})
+        );
+    }
+
+    /// S3 to S8, moto test_iotdata (verified against the cloud).
+    #[test]
+    fn s3_to_s8_scalars() {
+        for (desired, reported, expected) in [
+            (json!({"led":"on"}), json!({}), json!({"led":"on"})),
+            (json!({"led":"on"}), json!({"led":"on"}), json!({})),
+            (json!({}), json!({"online":false}), json!({})),
+            (
+                json!({"online":true}),
+                json!({"online":false}),
+                json!({"online":true}),
+            ),
+            (
+                json!({"enabled":true}),
+                json!({"online":false,"enabled":true}),
+                json!({}),
+            ),
+            (
+                json!({"enabled":true}),
+                json!({"online":true}),
+                json!({"enabled":true}),
+            ),
+        ] {
+            assert_eq!(of(desired, reported), expected);
+        }
+    }
+
+    /// S9 and S11, moto test_iotdata: arrays are taken whole.
+    #[test]
+    fn s9_s11_arrays_are_atomic() {
+        assert_eq!(
+            of(json!({"list":["v1"]}), json!({"list":["v1","v2"]})),
+            json!({"list":["v1"]})
+        );
+        assert_eq!(
+            of(json!({"list":[["v1"]]}), json!({"list":[["v1"],["v2"]]})),
+            json!({"list":[["v1"]]})
+        );
+    }
+
+    /// S13, moto test_iotdata.
+    #[test]
+    fn s13_deep_differences_keep_their_path() {
+        assert_eq!(
+            of(
+                json!({"a":{"b":{"c":"d2"}}}),
+                json!({"a":{"b":{"c":"d","e":"f"}}})
+            ),
+            json!({"a":{"b":{"c":"d2"}}})
+        );
+    }
+
+    /// S16, Greengrass JsonUtil.calculateDelta: numbers compare by value, and exactly.
+    #[test]
+    fn s16_numbers_compare_by_value() {
+        assert_eq!(of(json!({"t":10}), json!({"t":10.0})), json!({}));
+        assert_eq!(of(json!({"t":[1.0,2]}), json!({"t":[1,2.0]})), json!({}));
+        assert_eq!(
+            of(json!({"t":[{"x":1}]}), json!({"t":[{"x":1.0}]})),
+            json!({})
+        );
+        let next_to = json!({"t":9_007_199_254_740_993u64});
+        assert_eq!(
+            of(next_to.clone(), json!({"t":9007199254740992.0})),
+            next_to
+        );
+        let largest = json!({"t":u64::MAX});
+        assert_eq!(
+            of(largest.clone(), json!({"t":1.8446744073709552e19})),
+            largest
+        );
+        assert_eq!(of(json!({"t":1}), json!({"t":1e300})), json!({"t":1}));
+        assert_eq!(of(json!({"t":0}), json!({"t":-0.0})), json!({}));
+        assert_eq!(of(json!({"t":1}), json!({"t":true})), json!({"t":1}));
+    }
+
+    /// S18, moto test_update_desired: empty objects are outstanding where there is nothing; and the
+    /// decision where no source speaks: against an object they ask for nothing.
+    #[test]
+    fn s18_empty_objects() {
+        let desired = json!({"a":1,"b":{"c":{}},"d":{}});
+        assert_eq!(of(desired.clone(), json!({})), desired);
+        assert_eq!(of(json!({"a":{}}), json!({"a":{"b":1}})), json!({}));
+        assert_eq!(of(json!({"a":{}}), json!({"a":5})), json!({"a":{}}));
+        assert_eq!(of(json!({"a":5}), json!({"a":{}})), json!({"a":5}));
+    }
+
+    #[test]
+    fn operators_see_both_sides_whole() {
+        let desired =
+            object(json!({"interval":30,"net":{"ssid":"x","ip":{"v":4}},"same":1,"new":{}}));
+        let reported =
+            object(json!({"interval":10,"net":{"ssid":"x","ip":{"v":6},"rssi":-5},"same":1}));
+        let delta = delta(&desired, &reported);
+        assert_eq!(
+            Value::Object(both_sides(&delta, &desired, &reported)),
+            json!({
+                "interval":{"desired":30,"reported":10},
+                "net":{
+                    "desired":{"ssid":"x","ip":{"v":4}},
+                    "reported":{"ssid":"x","ip":{"v":6},"rssi":-5}
+                },
+                "new":{"desired":{},"reported":null},
+            })
+        );
+    }
+
+    /// A document as it is stored: without nulls.
+    fn stored(document: Object) -> Object {
+        merge(Object::new(), &Times::default(), document, 1).document
+    }
+
+    proptest! {
+        #[test]
+        fn applying_the_delta_brings_the_device_in_sync(
+            desired in any_object(),
+            reported in any_object(),
+        ) {
+            let (desired, reported) = (stored(desired), stored(reported));
+            let outstanding = delta(&desired, &reported);
+            let obeyed = merge(reported, &Times::default(), outstanding, 1).document;
+            prop_assert_eq!(delta(&desired, &obeyed), Object::new());
+        }
+
+        #[test]
+        fn a_document_is_in_sync_with_itself(document in any_object()) {
+            let document = stored(document);
+            prop_assert_eq!(delta(&document, &document), Object::new());
+        }
+
+        #[test]
+        fn both_forms_agree_on_the_members(desired in any_object(), reported in any_object()) {
+            let (desired, reported) = (stored(desired), stored(reported));
+            let outstanding = delta(&desired, &reported);
+            let sides = both_sides(&outstanding, &desired, &reported);
+            prop_assert!(sides.keys().eq(outstanding.keys()));
+        }
+    }
+}

@@ -1,0 +1,41 @@
+//! `DEVICE.SHADOW.DEL id [NAME n]`
+
+use serde_json::json;
+
+use super::{next_name, Args, Command};
+use crate::fleet::{shadow, Fleet, Result};
+use crate::store::command::{ArgKind, ArgSpec, KeyUse, Keys, Spec};
+use crate::store::Ctx;
+
+/// Deletes a shadow and replies `{"version","timestamp"}`. The deletion counts in the version, which
+/// is kept: a shadow that is made anew goes on from there.
+pub struct ShadowDel;
+
+impl Command for ShadowDel {
+    const SPEC: Spec = Spec {
+        name: "device.shadow.del",
+        summary: "Deletes a device's shadow",
+        complexity: "O(N) in the size of the documents",
+        since: "0.1.0",
+        arity: -2,
+        flags: "write",
+        keys: Keys::First(KeyUse::Update),
+        tips: "",
+        args: &[
+            ArgSpec::new("id", ArgKind::Key),
+            ArgSpec::option("NAME", "name", ArgKind::Text),
+        ],
+    };
+
+    fn run(ctx: &Ctx<'_>, fleet: &Fleet, mut args: Args<'_>) -> Result<()> {
+        let id = args.next_id()?;
+        let name = next_name(&mut args)?;
+        args.finish()?;
+
+        let now = ctx.now_ms();
+        let version = shadow::delete(ctx, fleet, id, name, now)?;
+        let document = json!({ "version": version, "timestamp": now });
+        ctx.reply_bytes(document.to_string().as_bytes());
+        Ok(())
+    }
+}

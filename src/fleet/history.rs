@@ -1,0 +1,119 @@
+//! The history of a device: the stream `device:history:<id>`, capped, with old and new values.
+
+use super::device::UNKNOWN_TYPE;
+use super::presence::expect;
+use super::sweeper::Trouble;
+use super::{Device, Error, Fleet, Result};
+use crate::store::{pair, Arg, Ctx, KeyType, StreamEntry};
+
+/// What is recorded.
+pub enum Entry<'a> {
+    /// A document of a shadow: `new` is a patch that makes the change, `old` one that takes it back.
+    Change {
+        /// `desired` or `reported`.
+        kind: &'a str,
+        name: Option<&'a str>,
+        version: u64,
+        old: &'a str,
+        new: &'a str,
+    },
+    Presence {
+        old: &'a str,
+        new: &'a str,
+        reason: &'a str,
+        session: Option<u64>,
+    },
+}
+
+/// About how many entries the history of this device keeps; `None`: one that is about to register.
+pub fn maxlen(ctx: &Ctx<'_>, fleet: &Fleet, device: Option<&Device>) -> u64 {
+    let device_type = device.map_or(UNKNOWN_TYPE, |device| &device.device_type);
+    fleet.types.history(ctx, fleet, device_type.as_bytes())
+}
+
+/// Appends an entry. It comes last in a step whose writes are done: if it can't be written (the
+/// stream's ids are used up), that is logged and the step stands.
+pub fn append(ctx: &Ctx<'_>, fleet: &Fleet, device: &Device, entry: &Entry<'_>, now: u64) {
+    let maxlen = maxlen(ctx, fleet, Some(device));
+    if maxlen == 0 {
+        return;
+    }
+    let key = fleet.keys.history(&device.id);
+    let mut args: Vec<Arg<'_>> = Vec::with_capacity(17);
+    args.extend([
+        Arg::Str(&key),
+        "MAXLEN".into(),
+        "~".into(),
+        maxlen.into(),
+        "*".into(),
+    ]);
+    match entry {
+        Entry::Change { kind, .. } => args.extend(pair("type", *kind)),
+        Entry::Presence { .. } => args.extend(pair("type", "presence")),
+    }
+    args.extend(pair("timestamp", now));
+    match entry {
+        Entry::Change {
+            name,
+            version,
+            old,
+            new,
+            ..
+        } => {
+            args.extend(pair("version", *version));
+            if let Some(name) = name {
+                args.extend(pair("name", *name));
+            }
+            args.extend(pair("old", *old));
+            args.extend(pair("new", *new));
+        }
+        Entry::Presence {
+            old,
+            new,
+            reason,
+            session,
+        } => {
+            args.extend(pair("old", *old));
+            args.extend(pair("new", *new));
+            args.extend(pair("reason", *reason));
+            if let Some(session) = session {
+                args.extend(pair("session", *session));
+            }
+        }
+    }
+    if let Err(error) = ctx.write(c"XADD", &args) {
+        let text = format!("an entry of a device's history can't be written: {error}");
+        fleet.complain(ctx, Trouble::Stream, &text);
+    }
+}
+
+/// What is asked for.
+pub struct Range {
+    /// Milliseconds since the Unix epoch, both inclusive.
+    pub from: Option<u64>,
+    pub to: Option<u64>,
+    pub count: Option<u64>,
+    /// Newest first.
+    pub reversed: bool,
+}
+
+/// The entries in the range.
+pub fn read(ctx: &Ctx<'_>, fleet: &Fleet, id: &str, range: &Range) -> Result<Vec<StreamEntry>> {
+    if Device::load(ctx, fleet, id)?.is_none() {
+        return Err(Error::no_device(id, "is not registered"));
+    }
+    let key = fleet.keys.history(id);
+    expect(ctx, &key, KeyType::Stream)?;
+    let (first, last) = ("-".to_owned(), "+".to_owned());
+    let from = range.from.map_or(first, |ms| ms.to_string());
+    let to = range.to.map_or(last, |ms| ms.to_string());
+    let (command, start, end) = match range.reversed {
+        false => (c"XRANGE", &from, &to),
+        true => (c"XREVRANGE", &to, &from),
+    };
+    let mut args = vec![Arg::Str(&key), start.as_str().into(), end.as_str().into()];
+    if let Some(count) = range.count {
+        args.extend(pair("COUNT", count));
+    }
+    Ok(ctx.read(command, &args)?.stream_entries())
+}

@@ -1,0 +1,184 @@
+//! Shadows of a device: where they are stored, and what stands there. What a change does to one is
+//! in `update`, who hears of it in `tell`.
+//!
+//! The classic shadow is part of the device's own hash, named ones are in `device:shadows:<id>`. A
+//! shadow exists while it has a reported document, maybe an empty one. Its delta is stored beside
+//! it while it is not empty, so that a heartbeat can answer it unparsed.
+
+mod delete;
+mod mend;
+mod read;
+mod tell;
+mod update;
+
+use devicestate_core::json::{self, Object};
+use devicestate_core::shadow::delta::delta;
+use devicestate_core::shadow::times::{leaves, Times};
+
+use super::keys::{deleted_field, ShadowFields};
+use super::{Device, Error, Fleet, Result};
+use crate::store::{Ctx, HashKey, KeyType, RString};
+
+pub use delete::delete;
+pub use mend::{is_mended, mend};
+pub use read::{document, names, sides};
+pub use update::{change, prepare, report, Fence, Patch, Update};
+
+/// Which shadow of a device; `None`: the classic one.
+pub type Name<'a> = Option<&'a str>;
+
+/// Where a shadow is stored.
+struct Place<'a> {
+    name: Name<'a>,
+    key: RString,
+    fields: FieldNames<'a>,
+}
+
+/// Those of the classic shadow are made once, those of a named one for each command.
+enum FieldNames<'a> {
+    Classic(&'a ShadowFields),
+    Named(Box<ShadowFields>),
+}
+
+impl<'a> Place<'a> {
+    fn new(fleet: &'a Fleet, id: &str, name: Name<'a>) -> Place<'a> {
+        let (key, fields) = match name {
+            None => (
+                fleet.keys.state(id),
+                FieldNames::Classic(&fleet.fields.shadow),
+            ),
+            Some(name) => (
+                fleet.keys.shadows(id),
+                FieldNames::Named(Box::new(ShadowFields::named(name))),
+            ),
+        };
+        Place { name, key, fields }
+    }
+
+    fn fields(&self) -> &ShadowFields {
+        match &self.fields {
+            FieldNames::Classic(fields) => fields,
+            FieldNames::Named(fields) => fields,
+        }
+    }
+
+    fn open<'c>(&self, ctx: &'c Ctx<'_>) -> Result<Option<HashKey<'c>>> {
+        ctx.open_hash(&self.key)
+            .map_err(|found| Error::wrong_type(self.key.bytes(), found, KeyType::Hash))
+    }
+}
+
+/// A shadow as it is stored.
+#[derive(Default)]
+struct Stored {
+    exists: bool,
+    /// Of one that was deleted: the version it had then. 0: there never was one.
+    version: u64,
+    desired: Section,
+    reported: Section,
+    /// As it was told last.
+    delta: String,
+}
+
+/// One of the two documents.
+#[derive(Default)]
+struct Section {
+    text: Option<RString>,
+    meta: Option<RString>,
+    document: Object,
+    /// Other hands wrote what is no JSON object: it counts as empty, and only REPLACE changes it.
+    is_broken: bool,
+}
+
+impl Section {
+    fn read(hash: &HashKey<'_>, text: &RString, meta: &RString) -> Section {
+        let text = hash.get(text).filter(|text| !text.bytes().is_empty());
+        let parsed = match &text {
+            None => Some(Object::new()),
+            Some(text) => json::stored_document(text.bytes()),
+        };
+        Section {
+            meta: text.as_ref().and_then(|_| hash.get(meta)),
+            is_broken: parsed.is_none(),
+            document: parsed.unwrap_or_default(),
+            text,
+        }
+    }
+
+    /// As it is stored, in bytes; an absent one counts nothing.
+    fn size(&self) -> usize {
+        self.text.as_ref().map_or(0, |text| text.bytes().len())
+    }
+
+    fn stored_text(&self) -> String {
+        let bytes = self.text.as_ref().map_or(&b""[..], |text| text.bytes());
+        String::from_utf8_lossy(bytes).into_owned()
+    }
+
+    fn times(&self) -> Times {
+        let meta = self.meta.as_ref().map_or(&b""[..], |meta| meta.bytes());
+        Times::decode(meta, leaves(&self.document))
+    }
+}
+
+impl Stored {
+    /// Reads the shadow; `device` is `None` for one that is not registered yet.
+    fn read(ctx: &Ctx<'_>, device: Option<&Device>, place: &Place<'_>) -> Result<Stored> {
+        let Some(device) = device else {
+            return Ok(Stored::default());
+        };
+        let Some(hash) = place.open(ctx)? else {
+            return Ok(Stored::default());
+        };
+        let f = place.fields();
+        let mut stored = Stored {
+            exists: false,
+            version: 0,
+            desired: Section::read(&hash, &f.desired, &f.desired_meta),
+            reported: Section::read(&hash, &f.reported, &f.reported_meta),
+            delta: hash
+                .get(&f.delta)
+                .and_then(|delta| String::from_utf8(delta.bytes().to_vec()).ok())
+                .unwrap_or_default(),
+        };
+        stored.exists = stored.reported.text.is_some() || stored.desired.text.is_some();
+        let number = |field| hash.get(field).and_then(|version| version.to_u64());
+        stored.version = match place.name {
+            None if device.from_recipe => stored.version_of_recipe(),
+            None => device.version,
+            Some(_) if stored.exists => number(&f.version).unwrap_or(0),
+            Some(name) => number(&deleted_field(name)).unwrap_or(0),
+        };
+        Ok(stored)
+    }
+
+    /// What the plain recipe wrote has no version: a shadow that holds something gets its first.
+    fn version_of_recipe(&self) -> u64 {
+        u64::from(!self.desired.document.is_empty() || !self.reported.document.is_empty())
+    }
+
+    /// What the two documents amount to, whatever stands in the delta's field.
+    fn delta_of_documents(&self) -> String {
+        text_unless_empty(delta(&self.desired.document, &self.reported.document))
+    }
+}
+
+/// A document as compact JSON; an empty one as no text.
+fn text_unless_empty(document: Object) -> String {
+    if document.is_empty() {
+        String::new()
+    } else {
+        text(&document)
+    }
+}
+
+/// A document as compact JSON.
+fn text(document: &Object) -> String {
+    // Maps with text keys always can be written.
+    serde_json::to_string(document).unwrap_or_default()
+}
+
+/// The outstanding delta of a device's classic shadow as JSON text, unparsed.
+pub fn outstanding(ctx: &Ctx<'_>, fleet: &Fleet, device: &Device) -> Option<RString> {
+    device.field(ctx, &fleet.fields.shadow.delta)
+}

@@ -1,0 +1,433 @@
+//! Changing a shadow in one step.
+//!
+//! [`prepare`] merges and checks everything that can be refused, and writes nothing; what it gives
+//! is then written and told. A heartbeat puts its own fields between the two.
+
+use devicestate_core::json::Object;
+use devicestate_core::shadow::delta::delta;
+use devicestate_core::shadow::merge::{self, Change};
+use devicestate_core::shadow::request::{Refusal, Request, Section as RequestSection};
+use devicestate_core::shadow::times::Times;
+
+use super::{deleted_field, text, text_unless_empty, Name, Place, Section, Stored};
+use super::{Device, Error, Fleet, Result};
+use crate::fleet::presence::expect;
+use crate::fleet::{heartbeat, history, registry, settings};
+use crate::store::{Arg, Ctx, KeyType};
+
+/// What is to become of a document.
+#[derive(Default)]
+pub struct Patch {
+    pub document: Object,
+    /// Takes the place of the whole document.
+    pub replace: bool,
+}
+
+/// What is to become of a shadow.
+#[derive(Default)]
+pub struct Update {
+    pub desired: Option<Patch>,
+    pub reported: Option<Patch>,
+    /// The version that the shadow must have.
+    pub version: Option<u64>,
+    /// By AWS's rules, a request calls the version of a shadow that does not exist 1.
+    pub is_aws: bool,
+}
+
+impl Update {
+    /// What an AWS request asks for.
+    pub fn from_request(request: &Request) -> Update {
+        let patch = |section: &RequestSection| match section {
+            RequestSection::Clear => Patch {
+                document: Object::new(),
+                replace: true,
+            },
+            RequestSection::Merge(document) => Patch {
+                document: document.clone(),
+                replace: false,
+            },
+        };
+        Update {
+            desired: request.desired.as_ref().map(patch),
+            reported: request.reported.as_ref().map(patch),
+            version: request.version,
+            is_aws: true,
+        }
+    }
+
+    fn check_version(&self, fleet: &Fleet, stored: &Stored) -> Result<()> {
+        match self.version {
+            Some(1) if self.is_aws && !stored.exists => Ok(()),
+            Some(_) if self.is_aws && !stored.exists => {
+                Err(Error::bad_request(&Refusal::InvalidVersion))
+            }
+            Some(expected) if expected != stored.version => {
+                fleet.stats.conflicts.add(1);
+                Err(Error::version_conflict(expected, stored.version))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// What session and sequence number a report came with.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Fence {
+    pub session: Option<u64>,
+    /// Only with a session.
+    pub seq: Option<u64>,
+}
+
+/// What the caller is told.
+pub struct Outcome {
+    /// False when the report was ignored as stale.
+    pub applied: bool,
+    pub version: u64,
+    /// The outstanding delta as JSON; empty: in sync.
+    pub delta: String,
+}
+
+/// A change that was checked: writing it can't be refused any more.
+pub struct Prepared<'a> {
+    pub(super) place: Place<'a>,
+    pub version: u64,
+    /// The outstanding delta as JSON; empty: in sync.
+    pub delta: String,
+    pub(super) delta_changed: bool,
+    /// The device is told what is outstanding, or that nothing is any more.
+    pub(super) tells_device: bool,
+    /// What the client sent as its report, as JSON; `None`: it sent none.
+    pub(super) report: Option<String>,
+    /// The desired document as JSON, changed or not; empty: there is none.
+    pub(super) desired_text: String,
+    desired: Option<NewSection>,
+    reported: Option<NewSection>,
+    drops_delta: bool,
+    /// The shadow was deleted before.
+    revives: bool,
+}
+
+/// A document that takes the place of the stored one.
+struct NewSection {
+    /// Empty: the document goes.
+    text: String,
+    /// Empty: no times are kept.
+    times: String,
+    had_text: bool,
+    had_times: bool,
+    change: Option<Change>,
+}
+
+/// Sets the desired document, or both (an AWS update). An unknown device registers itself.
+pub fn change(
+    ctx: &Ctx<'_>,
+    fleet: &Fleet,
+    id: &str,
+    name: Name<'_>,
+    update: Update,
+    now: u64,
+) -> Result<Outcome> {
+    let found = Device::load(ctx, fleet, id)?;
+    let reports = update.reported.is_some();
+    let prepared = prepare(ctx, fleet, id, found.as_ref(), name, update, now)?;
+    let mut device = known(ctx, fleet, id, found, now)?;
+    prepared.write(ctx, fleet, &mut device, &[], now)?;
+    fleet.stats.reports.add(u64::from(reports));
+    Ok(prepared.outcome())
+}
+
+/// Stores what a device reports without proving that it is alive: a gateway may speak for it.
+pub fn report(
+    ctx: &Ctx<'_>,
+    fleet: &Fleet,
+    id: &str,
+    name: Name<'_>,
+    update: Update,
+    fence: Fence,
+    now: u64,
+) -> Result<Outcome> {
+    let found = Device::load(ctx, fleet, id)?;
+    let before = found.as_ref().map(|device| device.session);
+    let before = before.unwrap_or_default();
+    let admitted = before
+        .admits(fence.session)
+        .and_then(|()| before.enter(fence.session).report(fence.seq));
+    let session = match (admitted, &found) {
+        (Ok(session), _) => session,
+        (Err(stale), Some(device)) => {
+            heartbeat::ignore(ctx, fleet, device, stale, now)?;
+            let stored = Stored::read(ctx, Some(device), &Place::new(fleet, id, name))?;
+            return Ok(Outcome {
+                applied: false,
+                version: stored.version,
+                delta: stored.delta,
+            });
+        }
+        // Nothing is stale for a device that nobody knows.
+        (Err(_), None) => before,
+    };
+    let prepared = prepare(ctx, fleet, id, found.as_ref(), name, update, now)?;
+    let mut device = known(ctx, fleet, id, found, now)?;
+    device.session = session;
+    let fields = heartbeat::session_fields(fleet, before, session);
+    prepared.write(ctx, fleet, &mut device, &fields, now)?;
+    heartbeat::drop_seq_of_older_session(ctx, fleet, &device, before)?;
+    fleet.stats.reports.add(1);
+    Ok(prepared.outcome())
+}
+
+/// The device that was found, adopted if need be, or a new one.
+fn known(
+    ctx: &Ctx<'_>,
+    fleet: &Fleet,
+    id: &str,
+    found: Option<Device>,
+    now: u64,
+) -> Result<Device> {
+    match found {
+        Some(mut device) => {
+            registry::adopt_if_needed(ctx, fleet, &mut device, now)?;
+            Ok(device)
+        }
+        None => registry::auto_register(ctx, fleet, id, now),
+    }
+}
+
+/// Merges and checks; `device` is `None` for one that is about to register.
+pub fn prepare<'a>(
+    ctx: &Ctx<'_>,
+    fleet: &'a Fleet,
+    id: &str,
+    device: Option<&Device>,
+    name: Name<'a>,
+    update: Update,
+    now: u64,
+) -> Result<Prepared<'a>> {
+    if ctx.flags().is_out_of_memory() {
+        return Err(Error::out_of_memory());
+    }
+    let place = Place::new(fleet, id, name);
+    let stored = Stored::read(ctx, device, &place)?;
+    update.check_version(fleet, &stored)?;
+    for (section, patch, name) in [
+        (&stored.desired, &update.desired, "desired"),
+        (&stored.reported, &update.reported, "reported"),
+    ] {
+        if section.is_broken && patch.as_ref().is_some_and(|patch| !patch.replace) {
+            return Err(Error::usage(format_args!(
+                "the stored {name} document of device '{id}' is not a JSON object; use REPLACE"
+            )));
+        }
+    }
+    let old_delta = match device {
+        // The plain recipe stored none.
+        Some(device) if device.from_recipe && name.is_none() => stored.delta_of_documents(),
+        _ => stored.delta.clone(),
+    };
+    let had_delta = !stored.delta.is_empty() || !old_delta.is_empty();
+    let sets_desired = update.desired.is_some();
+    let report = update.reported.as_ref().map(|patch| text(&patch.document));
+    // A shadow that is made exists from now on: it has a reported document.
+    let reported = match update.reported {
+        None if !stored.exists => Some(Patch::default()),
+        patch => patch,
+    };
+
+    let (desired, mut new_desired) = merge_section(stored.desired, update.desired, now);
+    let (reported, new_reported) = merge_section(stored.reported, reported, now);
+    if let Some(new) = new_desired.as_mut().filter(|_| desired.document.is_empty()) {
+        new.text.clear();
+    }
+    let text_of = |new: &Option<NewSection>, old: &Section| match new {
+        Some(new) => new.text.clone(),
+        None => old.stored_text(),
+    };
+    let desired_text = text_of(&new_desired, &desired);
+    let size = desired_text.len()
+        + new_reported
+            .as_ref()
+            .map_or(reported.size(), |new| new.text.len());
+    let limit = settings::MAX_DOCUMENT_BYTES.value();
+    if size as u64 > limit {
+        let argument = if sets_desired { "desired" } else { "reported" };
+        return Err(Error::too_large(argument, size, limit));
+    }
+
+    let delta = text_unless_empty(delta(&desired.document, &reported.document));
+    let delta_changed = delta != old_delta;
+    let prepared = Prepared {
+        version: stored.version.saturating_add(1),
+        tells_device: delta_changed || (sets_desired && !delta.is_empty()),
+        drops_delta: delta.is_empty() && had_delta,
+        revives: !stored.exists && stored.version > 0,
+        delta,
+        delta_changed,
+        report,
+        desired_text,
+        desired: new_desired,
+        reported: new_reported,
+        place,
+    };
+    prepared.check_keys(ctx, fleet, id, device)?;
+    Ok(prepared)
+}
+
+/// The document after a patch, and what has to be written of it; without a patch it stays.
+fn merge_section(old: Section, patch: Option<Patch>, now: u64) -> (Section, Option<NewSection>) {
+    let Some(patch) = patch else {
+        return (old, None);
+    };
+    let keeps_times = settings::SHADOW_METADATA.is_on();
+    let (had_text, had_times) = (old.text.is_some(), old.meta.is_some());
+    let merged = if patch.replace {
+        merge::replace(&old.document, patch.document, now)
+    } else {
+        let times = if keeps_times {
+            old.times()
+        } else {
+            Times::default()
+        };
+        merge::merge(old.document, &times, patch.document, now)
+    };
+    let new = NewSection {
+        text: text(&merged.document),
+        times: if keeps_times {
+            merged.times.encode()
+        } else {
+            String::new()
+        },
+        had_text,
+        had_times,
+        change: merged.change,
+    };
+    let section = Section {
+        document: merged.document,
+        ..Section::default()
+    };
+    (section, Some(new))
+}
+
+impl Prepared<'_> {
+    pub(super) fn desired_change(&self) -> Option<&Change> {
+        self.desired.as_ref()?.change.as_ref()
+    }
+
+    pub(super) fn reported_change(&self) -> Option<&Change> {
+        self.reported.as_ref()?.change.as_ref()
+    }
+
+    /// Refuses keys of another type among those that will be written.
+    fn check_keys(
+        &self,
+        ctx: &Ctx<'_>,
+        fleet: &Fleet,
+        id: &str,
+        device: Option<&Device>,
+    ) -> Result<()> {
+        let keys = &fleet.keys;
+        if self.tells_device {
+            expect(ctx, &keys.events, KeyType::Stream)?;
+        }
+        if self.delta_changed && self.place.name.is_none() {
+            expect(ctx, &keys.out_of_sync, KeyType::Set)?;
+        }
+        if self.report.is_some() && settings::REPORTS_MAXLEN.value() > 0 {
+            expect(ctx, &keys.reports, KeyType::Stream)?;
+        }
+        let is_change = self.desired_change().is_some() || self.reported_change().is_some();
+        if is_change && history::maxlen(ctx, fleet, device) > 0 {
+            expect(ctx, &keys.history(id), KeyType::Stream)?;
+        }
+        Ok(())
+    }
+
+    /// What goes into the hash of the shadow: fields and values.
+    pub fn fields(&self) -> Vec<Arg<'_>> {
+        let f = self.place.fields();
+        let mut fields = vec![Arg::Str(&f.version), self.version.into()];
+        for (new, field, meta) in [
+            (&self.reported, &f.reported, &f.reported_meta),
+            (&self.desired, &f.desired, &f.desired_meta),
+        ] {
+            let Some(new) = new else { continue };
+            for (field, text) in [(field, &new.text), (meta, &new.times)] {
+                if !text.is_empty() {
+                    fields.extend([Arg::Str(field), text.as_str().into()]);
+                }
+            }
+        }
+        if !self.delta.is_empty() {
+            fields.extend([Arg::Str(&f.delta), self.delta.as_str().into()]);
+        }
+        fields
+    }
+
+    /// Drops the fields that [`Prepared::fields`] leaves out.
+    pub(super) fn drop_stale_fields(&self, ctx: &Ctx<'_>) -> Result<()> {
+        let f = self.place.fields();
+        let mut hdel = vec![Arg::Str(&self.place.key)];
+        for (new, field, meta) in [
+            (&self.reported, &f.reported, &f.reported_meta),
+            (&self.desired, &f.desired, &f.desired_meta),
+        ] {
+            let Some(new) = new else { continue };
+            if new.text.is_empty() && new.had_text {
+                hdel.push(Arg::Str(field));
+            }
+            if new.times.is_empty() && new.had_times {
+                hdel.push(Arg::Str(meta));
+            }
+        }
+        if self.drops_delta {
+            hdel.push(Arg::Str(&f.delta));
+        }
+        if hdel.len() > 1 {
+            ctx.write(c"HDEL", &hdel)?;
+        }
+        Ok(())
+    }
+
+    /// Writes the change and tells it; `more` goes into the device's own hash.
+    fn write(
+        &self,
+        ctx: &Ctx<'_>,
+        fleet: &Fleet,
+        device: &mut Device,
+        more: &[Arg<'_>],
+        now: u64,
+    ) -> Result<()> {
+        // First what may still fail.
+        self.tell_outstanding(ctx, fleet, device, now)?;
+        let mut hset = vec![Arg::Str(&self.place.key)];
+        hset.extend(self.fields());
+        if self.place.name.is_none() {
+            hset.extend_from_slice(more);
+            device.version = self.version;
+        } else if !more.is_empty() {
+            let mut of_device = vec![Arg::Str(&device.key)];
+            of_device.extend_from_slice(more);
+            ctx.write(c"HSET", &of_device)?;
+        }
+        ctx.write(c"HSET", &hset)?;
+        self.drop_stale_fields(ctx)?;
+        self.drop_tombstone(ctx)?;
+        self.finish(ctx, fleet, device, now)
+    }
+
+    /// A named shadow that is made anew keeps its version under another field from now on.
+    fn drop_tombstone(&self, ctx: &Ctx<'_>) -> Result<()> {
+        if let Some(name) = self.place.name.filter(|_| self.revives) {
+            let deleted = deleted_field(name);
+            ctx.write(c"HDEL", &[Arg::Str(&self.place.key), Arg::Str(&deleted)])?;
+        }
+        Ok(())
+    }
+
+    fn outcome(self) -> Outcome {
+        Outcome {
+            applied: true,
+            version: self.version,
+            delta: self.delta,
+        }
+    }
+}
