@@ -1,7 +1,5 @@
 //! `DEVICE.SHADOW.DEL id [NAME n]`
 
-use serde_json::json;
-
 use super::{next_name, Args, Command};
 use crate::fleet::{shadow, Fleet, Result};
 use crate::store::command::{ArgKind, ArgSpec, KeyUse, Keys, Spec};
@@ -34,8 +32,8 @@ impl Command for ShadowDel {
 
         let now = ctx.now_ms();
         let version = shadow::delete(ctx, fleet, id, name, now)?;
-        let document = json!({ "version": version, "timestamp": now });
-        ctx.reply_bytes(document.to_string().as_bytes());
+        let document = format!("{{\"version\":{version},\"timestamp\":{now}}}");
+        ctx.reply_bytes(document.as_bytes());
         Ok(())
     }
 }

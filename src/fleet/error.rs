@@ -59,13 +59,13 @@ impl Error {
         ))
     }
 
-    /// An update document that is none, as AWS IoT says it: a number, then its text.
+    /// An update document that is none, in the words of AWS IoT.
     pub fn bad_request(refusal: &Refusal) -> Error {
         let code = match refusal {
             Refusal::Json(_) => "BADJSON",
             _ => "ERR",
         };
-        Error(format!("{code} 400 {refusal}"))
+        Error(format!("{code} {refusal}"))
     }
 
     /// The same error with the number that AWS IoT gives it, behind the code: what a bridge maps

@@ -1,7 +1,10 @@
 //! Reading a shadow: the whole document, both sides of what is outstanding, the names there are.
 
-use serde_json::{json, Map, Value};
+use std::borrow::Cow;
 
+use serde::Serialize;
+
+use devicestate_core::json::Object;
 use devicestate_core::shadow::delta::{both_sides, delta};
 
 use super::{Device, Error, Fleet, Result};
@@ -10,7 +13,42 @@ use crate::fleet::keys::VERSION_OF;
 use crate::fleet::presence::expect;
 use crate::store::{Arg, Ctx, KeyType};
 
-/// The whole shadow as AWS IoT shows it, with times in milliseconds; `None` when there is none.
+/// A shadow as AWS IoT shows it, with times in milliseconds.
+#[derive(Serialize)]
+struct Document<'a> {
+    state: State<'a>,
+    metadata: State<'a>,
+    version: u64,
+    timestamp: u64,
+}
+
+/// Without what is empty.
+#[derive(Default, Serialize)]
+struct State<'a> {
+    #[serde(skip_serializing_if = "is_empty")]
+    desired: Cow<'a, Object>,
+    #[serde(skip_serializing_if = "is_empty")]
+    reported: Cow<'a, Object>,
+    #[serde(skip_serializing_if = "is_empty")]
+    delta: Cow<'a, Object>,
+}
+
+fn is_empty(document: &Object) -> bool {
+    document.is_empty()
+}
+
+/// What `DEVICE.DELTA` answers.
+#[derive(Serialize)]
+struct Sides<'a> {
+    device_id: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    name: Name<'a>,
+    in_sync: bool,
+    version: u64,
+    delta: Object,
+}
+
+/// The whole shadow as JSON; `None` when there is none.
 pub fn document(
     ctx: &Ctx<'_>,
     fleet: &Fleet,
@@ -25,31 +63,34 @@ pub fn document(
     if !stored.exists {
         return Ok(None);
     }
-    let (mut state, mut metadata) = (Map::new(), Map::new());
-    for (section, name) in [(&stored.desired, "desired"), (&stored.reported, "reported")] {
-        if section.document.is_empty() {
-            continue;
-        }
-        if section.meta.is_some() {
-            metadata.insert(name.to_owned(), metadata_of(section));
-        }
-        state.insert(name.to_owned(), section.document.clone().into());
-    }
-    let outstanding = delta(&stored.desired.document, &stored.reported.document);
-    if !outstanding.is_empty() {
-        state.insert("delta".to_owned(), outstanding.into());
-    }
-    let document = json!({
-        "state": state,
-        "metadata": metadata,
-        "version": stored.version,
-        "timestamp": now,
-    });
-    Ok(Some(document.to_string()))
+    let (desired, reported) = (&stored.desired.document, &stored.reported.document);
+    let document = Document {
+        state: State {
+            desired: Cow::Borrowed(desired),
+            reported: Cow::Borrowed(reported),
+            delta: Cow::Owned(delta(desired, reported)),
+        },
+        metadata: State {
+            desired: Cow::Owned(metadata_of(&stored.desired)),
+            reported: Cow::Owned(metadata_of(&stored.reported)),
+            ..State::default()
+        },
+        version: stored.version,
+        timestamp: now,
+    };
+    json(&document).map(Some)
 }
 
-fn metadata_of(section: &Section) -> Value {
-    section.times().metadata(&section.document).into()
+/// Empty where no times are kept.
+fn metadata_of(section: &Section) -> Object {
+    match section.meta {
+        Some(_) => section.times().metadata(&section.document),
+        None => Object::new(),
+    }
+}
+
+fn json(document: &impl Serialize) -> Result<String> {
+    serde_json::to_string(document).map_err(Error::usage)
 }
 
 /// Desired and reported value of every top-level member that differs.
@@ -61,16 +102,13 @@ pub fn sides(ctx: &Ctx<'_>, fleet: &Fleet, id: &str, name: Name<'_>) -> Result<S
     }
     let (desired, reported) = (&stored.desired.document, &stored.reported.document);
     let outstanding = delta(desired, reported);
-    let mut document = json!({
-        "device_id": id,
-        "in_sync": outstanding.is_empty(),
-        "version": stored.version,
-        "delta": both_sides(&outstanding, desired, reported),
-    });
-    if let Some(name) = name {
-        document["name"] = name.into();
-    }
-    Ok(document.to_string())
+    json(&Sides {
+        device_id: id,
+        name,
+        in_sync: outstanding.is_empty(),
+        version: stored.version,
+        delta: both_sides(&outstanding, desired, reported),
+    })
 }
 
 /// The named shadows that exist, sorted.

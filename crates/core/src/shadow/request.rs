@@ -6,7 +6,8 @@
 
 use std::fmt;
 
-use serde_json::{json, Map, Value};
+use serde::Serialize;
+use serde_json::{json, Value};
 
 use super::times::metadata_at;
 use crate::json::{self, JsonError, Object};
@@ -114,10 +115,21 @@ fn section(value: Option<Value>, name: &'static str) -> Result<Option<Section>, 
     }
 }
 
+/// The `accepted` document that answers a request.
+#[derive(Debug, Serialize)]
+pub struct Accepted<'a> {
+    state: Value,
+    metadata: Value,
+    version: u64,
+    timestamp: u64,
+    #[serde(rename = "clientToken", skip_serializing_if = "Option::is_none")]
+    client_token: Option<&'a str>,
+}
+
 impl Request {
-    /// The `accepted` document that answers this request: only what it carried, nulls included.
-    pub fn accepted(&self, version: u64, now: u64) -> Object {
-        let (mut state, mut metadata) = (Map::new(), Map::new());
+    /// Only what the request carried comes back, nulls included.
+    pub fn accepted(&self, version: u64, now: u64) -> Accepted<'_> {
+        let (mut state, mut metadata) = (Object::new(), Object::new());
         for (name, section) in [("desired", &self.desired), ("reported", &self.reported)] {
             let (value, times) = match section {
                 None => continue,
@@ -134,15 +146,13 @@ impl Request {
         } else {
             (state.into(), metadata.into())
         };
-        let mut document = Map::new();
-        document.insert("state".to_owned(), state);
-        document.insert("metadata".to_owned(), metadata);
-        document.insert("version".to_owned(), version.into());
-        document.insert("timestamp".to_owned(), now.into());
-        if let Some(token) = &self.client_token {
-            document.insert("clientToken".to_owned(), token.as_str().into());
+        Accepted {
+            state,
+            metadata,
+            version,
+            timestamp: now,
+            client_token: self.client_token.as_deref(),
         }
-        document
     }
 }
 
@@ -156,7 +166,8 @@ mod tests {
     }
 
     fn accepted(text: &str) -> Value {
-        Value::Object(parse(text.as_bytes(), 6).unwrap().accepted(7, 1_000))
+        let request = parse(text.as_bytes(), 6).unwrap();
+        serde_json::to_value(request.accepted(7, 1_000)).unwrap()
     }
 
     /// M15, Greengrass JsonUtilTest and the AWS developer guide.
