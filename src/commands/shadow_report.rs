@@ -59,6 +59,7 @@ impl Command for ShadowReport {
         let update = Update {
             reported: Some(patch),
             version,
+            argument: "json",
             ..Update::default()
         };
         let outcome = shadow::report(ctx, fleet, id, name, update, fence, ctx.now_ms())?;

@@ -50,6 +50,7 @@ impl Command for ShadowSet {
         let update = Update {
             desired: Some(patch),
             version,
+            argument: "json",
             ..Update::default()
         };
         let outcome = shadow::change(ctx, fleet, id, name, update, ctx.now_ms())?;

@@ -46,6 +46,13 @@ impl Error {
         ))
     }
 
+    pub fn shadow_too_large(argument: &str, bytes: usize, limit: u64) -> Error {
+        Error(format!(
+            "TOOLARGE {argument}: the shadow would have {bytes} bytes, \
+             devicestate.max-document-bytes is {limit}"
+        ))
+    }
+
     pub fn no_shadow(name: &str) -> Error {
         Error(format!(
             "NOSHADOW No shadow exists with name: {}",

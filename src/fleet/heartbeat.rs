@@ -159,6 +159,7 @@ fn full(ctx: &Ctx<'_>, fleet: &Fleet, id: &str, heartbeat: Heartbeat, now: u64) 
         Some(patch) => {
             let update = Update {
                 reported: Some(patch),
+                argument: "REPORTED",
                 ..Update::default()
             };
             let report = shadow::prepare(ctx, fleet, id, found.as_ref(), None, update, now)?;

@@ -30,6 +30,8 @@ pub struct Update {
     pub reported: Option<Patch>,
     /// The version that the shadow must have.
     pub version: Option<u64>,
+    /// The argument that the documents came in.
+    pub argument: &'static str,
     /// By AWS's rules, a request calls the version of a shadow that does not exist 1.
     pub is_aws: bool,
 }
@@ -51,6 +53,7 @@ impl Update {
             desired: request.desired.as_ref().map(patch),
             reported: request.reported.as_ref().map(patch),
             version: request.version,
+            argument: "document",
             is_aws: true,
         }
     }
@@ -249,8 +252,7 @@ pub fn prepare<'a>(
             .map_or(reported.size(), |new| new.text.len());
     let limit = settings::MAX_DOCUMENT_BYTES.value();
     if size as u64 > limit {
-        let argument = if sets_desired { "desired" } else { "reported" };
-        return Err(Error::too_large(argument, size, limit));
+        return Err(Error::shadow_too_large(update.argument, size, limit));
     }
 
     let delta = text_unless_empty(delta(&desired.document, &reported.document));
