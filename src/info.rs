@@ -56,6 +56,8 @@ impl info::Fill for Section {
                 ("adopted", stats.adopted.get()),
                 ("detection_lag_last_ms", stats.lag_last.get()),
                 ("detection_lag_max_ms", stats.lag_max.get()),
+                ("throttle_hits", stats.hits.get()),
+                ("throttle_limited", stats.limited.get()),
                 ("ticks", stats.ticks.get()),
                 ("looks", stats.looks.get()),
                 ("back_offs", stats.back_offs.get()),

@@ -46,6 +46,21 @@ impl<'a> Args<'a> {
         self.raw.string(1).unwrap_or_else(|| RString::new(b""))
     }
 
+    /// A key that is any bytes.
+    pub fn next_key(&mut self) -> RString {
+        let key = self.raw.string(self.next);
+        self.next += 1;
+        key.unwrap_or_else(|| RString::new(b""))
+    }
+
+    /// Whether the next word is one of these keywords.
+    pub fn is_at_keyword(&self, known: &[&str]) -> bool {
+        let word = self.raw.get(self.next).unwrap_or_default();
+        known
+            .iter()
+            .any(|keyword| keyword.as_bytes().eq_ignore_ascii_case(word))
+    }
+
     pub fn next_type(&mut self) -> Result<&'a str> {
         self.next_name("device type")
     }
@@ -73,6 +88,19 @@ impl<'a> Args<'a> {
         parse_u64(bytes).ok_or_else(|| {
             Error::usage(format_args!(
                 "{argument}: {} is not a whole number from 0 to 18446744073709551615",
+                Quoted(bytes)
+            ))
+        })
+    }
+
+    /// A whole number that may be negative.
+    pub fn next_signed(&mut self, argument: &str) -> Result<i64> {
+        let bytes = self.next_bytes(argument)?;
+        let text = std::str::from_utf8(bytes).ok();
+        let number = text.filter(|text| !text.starts_with('+'));
+        number.and_then(|text| text.parse().ok()).ok_or_else(|| {
+            Error::usage(format_args!(
+                "{argument}: {} is not a whole number of 64 bits",
                 Quoted(bytes)
             ))
         })

@@ -21,6 +21,7 @@ mod shadow_names;
 mod shadow_report;
 mod shadow_set;
 mod shadow_update;
+mod throttle_hit;
 mod type_del;
 mod type_get;
 mod type_list;
@@ -65,7 +66,8 @@ pub fn register_all(ctx: &Ctx<'_>) -> std::result::Result<(), String> {
     add::<shadow_del::ShadowDel>(ctx)?;
     add::<shadow_names::ShadowNames>(ctx)?;
     add::<delta::Delta>(ctx)?;
-    add::<history::History>(ctx)
+    add::<history::History>(ctx)?;
+    ctx.register::<InAnyDatabase<throttle_hit::ThrottleHit>>(&throttle_hit::ThrottleHit::SPEC)
 }
 
 fn add<C: Command>(ctx: &Ctx<'_>) -> std::result::Result<(), String> {
@@ -77,15 +79,28 @@ struct InDatabaseZero<C>(std::marker::PhantomData<C>);
 
 impl<C: Command> Handler for InDatabaseZero<C> {
     fn handle(ctx: &Ctx<'_>, raw: RawArgs<'_>) {
-        let result = if ctx.selected_db() == 0 {
-            fleet::with(|fleet| C::run(ctx, fleet, Args::new(raw)))
-                .unwrap_or_else(|| Err(Error::usage("devicestate is not loaded yet")))
+        if ctx.selected_db() == 0 {
+            run::<C>(ctx, raw);
         } else {
-            Err(Error::usage("DEVICE commands work in database 0 only"))
-        };
-        if let Err(error) = result {
-            ctx.reply_error(&error.to_string());
+            ctx.reply_error("ERR DEVICE commands work in database 0 only");
         }
+    }
+}
+
+/// Throttles know nothing of devices.
+struct InAnyDatabase<C>(std::marker::PhantomData<C>);
+
+impl<C: Command> Handler for InAnyDatabase<C> {
+    fn handle(ctx: &Ctx<'_>, raw: RawArgs<'_>) {
+        run::<C>(ctx, raw);
+    }
+}
+
+fn run<C: Command>(ctx: &Ctx<'_>, raw: RawArgs<'_>) {
+    let result = fleet::with(|fleet| C::run(ctx, fleet, Args::new(raw)))
+        .unwrap_or_else(|| Err(Error::usage("devicestate is not loaded yet")));
+    if let Err(error) = result {
+        ctx.reply_error(&error.to_string());
     }
 }
 

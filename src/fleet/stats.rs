@@ -11,6 +11,9 @@ pub struct Stats {
     pub desired: Counter,
     pub deltas: Counter,
     pub conflicts: Counter,
+    /// Throttled calls, and how many of them were told to wait.
+    pub hits: Counter,
+    pub limited: Counter,
     pub came_online: Counter,
     pub went_offline: Counter,
     pub timed_out: Counter,

@@ -148,7 +148,7 @@ impl Ctx<'_> {
         self.notify_class(raw::REDISMODULE_NOTIFY_EXPIRED, c"expired", key);
     }
 
-    fn notify_class(&self, class: i32, event: &CStr, key: &RString) {
+    pub(super) fn notify_class(&self, class: i32, event: &CStr, key: &RString) {
         let _doing = super::call::Doing::Notifying.begin();
         // SAFETY: live context and strings.
         unsafe {

@@ -21,6 +21,7 @@ mod module;
 mod reply;
 mod rstring;
 pub mod settings;
+mod string;
 
 pub use args::RawArgs;
 pub use call::{pair, Arg, CallError, StreamEntry};
@@ -33,6 +34,7 @@ pub use log::Level;
 pub(crate) use module::module;
 pub use module::{on_load, on_unload};
 pub use rstring::{parse_u64, RString};
+pub use string::StringKey;
 
 /// A function of the module API, for use inside `unsafe`: the table is filled once, when the
 /// module is loaded, before any of our code runs. What the oldest supported server has is always

@@ -23,6 +23,12 @@ impl Ctx<'_> {
         };
     }
 
+    /// "None" where a number is expected.
+    pub fn reply_minus_one(&self) {
+        // SAFETY: see above.
+        unsafe { api!(RedisModule_ReplyWithLongLong)(self.raw, -1) };
+    }
+
     pub fn reply_null(&self) {
         // SAFETY: see above.
         unsafe { api!(RedisModule_ReplyWithNull)(self.raw) };

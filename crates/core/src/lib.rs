@@ -14,3 +14,4 @@ pub mod presence;
 pub mod recipe;
 pub mod session;
 pub mod shadow;
+pub mod throttle;

@@ -1,0 +1,161 @@
+//! Strings through the key API, for counters that are read and written on every call.
+
+use std::marker::PhantomData;
+use std::ptr;
+
+use redis_module::raw;
+
+use super::{api, Ctx, KeyType, RString};
+
+/// An open key that holds a string or nothing. No other command may run while it is open.
+pub struct StringKey<'a> {
+    raw: *mut raw::RedisModuleKey,
+    _ctx: PhantomData<&'a ()>,
+}
+
+impl Drop for StringKey<'_> {
+    fn drop(&mut self) {
+        // SAFETY: our own handle, closed once.
+        unsafe { api!(RedisModule_CloseKey)(self.raw) }
+    }
+}
+
+impl Ctx<'_> {
+    /// Opens a key to read a string; `Ok(None)` when it is missing, the type when it is another.
+    pub fn open_string(&self, key: &RString) -> Result<Option<StringKey<'_>>, KeyType> {
+        let open = self.open_string_key(key, raw::REDISMODULE_READ as i32);
+        // SAFETY: the handle just opened; null reads as missing.
+        match unsafe { KeyType::of(open.raw) } {
+            KeyType::String => Ok(Some(open)),
+            KeyType::Missing => Ok(None),
+            other => Err(other),
+        }
+    }
+
+    /// Opens a key to write a string; the type when it holds another.
+    pub fn open_string_for_write(&self, key: &RString) -> Result<StringKey<'_>, KeyType> {
+        let mode = (raw::REDISMODULE_READ | raw::REDISMODULE_WRITE) as i32;
+        let open = self.open_string_key(key, mode);
+        // SAFETY: as above.
+        match unsafe { KeyType::of(open.raw) } {
+            KeyType::String | KeyType::Missing => Ok(open),
+            other => Err(other),
+        }
+    }
+
+    fn open_string_key(&self, key: &RString, mode: i32) -> StringKey<'_> {
+        StringKey {
+            // SAFETY: live context and string.
+            raw: unsafe { api!(RedisModule_OpenKey)(self.raw, key.as_ptr(), mode) },
+            _ctx: PhantomData,
+        }
+    }
+
+    /// A keyspace notification of the class of strings (`$`).
+    pub fn notify_string(&self, event: &std::ffi::CStr, key: &RString) {
+        self.notify_class(raw::REDISMODULE_NOTIFY_STRING as i32, event, key);
+    }
+
+    /// Replicates `SET key value PXAT at` for a change made through a [`StringKey`].
+    pub fn replicate_set(&self, key: &RString, value: &RString, at_ms: u64) {
+        let at = RString::from_int(at_ms);
+        // SAFETY: live context; the format names three live strings and a C string.
+        unsafe {
+            api!(RedisModule_Replicate)(
+                self.raw,
+                c"SET".as_ptr(),
+                c"sscs".as_ptr(),
+                key.as_ptr(),
+                value.as_ptr(),
+                c"PXAT".as_ptr(),
+                at.as_ptr(),
+            );
+        }
+    }
+
+    /// Replicates `INCRBY key by` for a change made through a [`StringKey`].
+    pub fn replicate_incrby(&self, key: &RString, by: i64) {
+        // SAFETY: live context; the format names a live string and a number.
+        unsafe {
+            api!(RedisModule_Replicate)(
+                self.raw,
+                c"INCRBY".as_ptr(),
+                c"sl".as_ptr(),
+                key.as_ptr(),
+                by,
+            );
+        }
+    }
+
+    /// Replicates `DEL key` for a change made through a [`StringKey`].
+    pub fn replicate_del(&self, key: &RString) {
+        // SAFETY: live context; the format names a live string.
+        unsafe {
+            api!(RedisModule_Replicate)(self.raw, c"DEL".as_ptr(), c"s".as_ptr(), key.as_ptr());
+        }
+    }
+}
+
+impl StringKey<'_> {
+    /// The value; `None` when the key is missing.
+    pub fn value(&self) -> Option<&[u8]> {
+        // SAFETY: an open handle; the server answers a pointer and its length. The value lives
+        // until it is written, which borrows `self` anew.
+        unsafe {
+            if KeyType::of(self.raw) != KeyType::String {
+                return None;
+            }
+            let mut length = 0;
+            let mode = raw::REDISMODULE_READ as i32;
+            let data = api!(RedisModule_StringDMA)(self.raw, &mut length, mode);
+            if data.is_null() {
+                return Some(&[]);
+            }
+            Some(std::slice::from_raw_parts(data.cast(), length))
+        }
+    }
+
+    /// When the key expires, in milliseconds since the Unix epoch; `None`: never.
+    pub fn expires_at(&self) -> Option<u64> {
+        // SAFETY: an open handle. Minus one: no expiry.
+        u64::try_from(unsafe { api!(RedisModule_GetAbsExpire)(self.raw) }).ok()
+    }
+
+    /// Writes over the value, which keeps its expiry; false, with nothing changed, when the new one
+    /// is not as long as the old.
+    pub fn overwrite(&mut self, value: &[u8]) -> bool {
+        if self.value().is_none_or(|old| old.len() != value.len()) {
+            return false;
+        }
+        let mut length = 0;
+        let mode = (raw::REDISMODULE_READ | raw::REDISMODULE_WRITE) as i32;
+        // SAFETY: a handle opened for writing that holds a string; the server gives a pointer to as
+        // many bytes as it says, which are ours to change until the key is closed.
+        unsafe {
+            let data = api!(RedisModule_StringDMA)(self.raw, &mut length, mode);
+            if data.is_null() || length != value.len() {
+                return false;
+            }
+            ptr::copy_nonoverlapping(value.as_ptr(), data.cast(), length);
+        }
+        true
+    }
+
+    /// Sets value and expiry. Neither replicated nor notified: the caller does both.
+    pub fn set(&mut self, value: &RString, expires_at_ms: u64) {
+        let at = i64::try_from(expires_at_ms).unwrap_or(i64::MAX);
+        // SAFETY: a handle opened for writing, a live string.
+        unsafe {
+            api!(RedisModule_StringSet)(self.raw, value.as_ptr());
+            api!(RedisModule_SetAbsExpire)(self.raw, at);
+        }
+    }
+
+    /// Deletes the key. Neither replicated nor notified: the caller does both.
+    pub fn delete(&mut self) {
+        // SAFETY: a handle opened for writing.
+        unsafe {
+            api!(RedisModule_DeleteKey)(self.raw);
+        }
+    }
+}

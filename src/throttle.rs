@@ -1,0 +1,148 @@
+//! `THROTTLE.HIT` on a key: reads its state, asks the algorithm, writes what it says. The state is a
+//! plain string with an expiry; a hit that changes nothing writes nothing.
+
+use devicestate_core::escape::Quoted;
+use devicestate_core::throttle::gcra::{self, State};
+use devicestate_core::throttle::window::{self, Window};
+use devicestate_core::throttle::{Answer, Limit};
+
+use crate::fleet::{self, Error, Result};
+use crate::store::{Ctx, KeyType, RString, StringKey};
+
+/// A hit on a fixed window; the counter is a plain number, which `GET` shows.
+pub fn hit_window(
+    ctx: &Ctx<'_>,
+    name: &RString,
+    limit: Limit,
+    cost: i64,
+    now: u64,
+) -> Result<Answer> {
+    if cost == 0 {
+        let key = ctx
+            .open_string(name)
+            .map_err(|found| wrong_type(name, found))?;
+        let stored = key.map_or(Ok(None), |key| read_window(name, &key, now))?;
+        return Ok(count(window::hit(stored, limit, 0).0));
+    }
+    let mut key = ctx
+        .open_string_for_write(name)
+        .map_err(|found| wrong_type(name, found))?;
+    let stored = read_window(name, &key, now)?;
+    let (answer, next) = window::hit(stored, limit, cost);
+    let (after, ends_in_ms) = match next {
+        window::Next::Keep => return Ok(count(answer)),
+        window::Next::Open(after) => (after, Some(limit.period_ms)),
+        window::Next::Count(after, ends_in_ms) => (after, ends_in_ms),
+    };
+    let value = RString::from_int(after);
+    let before = stored.map_or(0, |window| window.count);
+    let step = i64::try_from(after)
+        .ok()
+        .and_then(|after| after.checked_sub(before));
+    match (ends_in_ms, step, key.expires_at()) {
+        (None, Some(step), Some(_)) if key.overwrite(value.bytes()) => {
+            drop(key);
+            ctx.replicate_incrby(name, step);
+            ctx.notify_string(c"incrby", name);
+        }
+        (ends_in_ms, _, ends_at) => {
+            let renewed = ends_in_ms.map(|left| now.saturating_add(left));
+            let at = renewed
+                .or(ends_at)
+                .unwrap_or_else(|| now.saturating_add(limit.period_ms));
+            set(ctx, key, name, &value, at);
+        }
+    }
+    ctx.touched(name);
+    Ok(count(answer))
+}
+
+/// A hit on limits that drain evenly.
+pub fn hit_gcra(
+    ctx: &Ctx<'_>,
+    name: &RString,
+    limits: &[Limit],
+    cost: i64,
+    now: u64,
+) -> Result<Answer> {
+    if cost == 0 {
+        let key = ctx
+            .open_string(name)
+            .map_err(|found| wrong_type(name, found))?;
+        let stored = key.map_or(Ok(None), |key| read_gcra(name, &key))?;
+        return Ok(count(gcra::hit(stored.as_ref(), limits, 0, now).0));
+    }
+    let mut key = ctx
+        .open_string_for_write(name)
+        .map_err(|found| wrong_type(name, found))?;
+    let stored = read_gcra(name, &key)?;
+    let (answer, next) = gcra::hit(stored.as_ref(), limits, cost, now);
+    match next {
+        gcra::Next::Keep => return Ok(count(answer)),
+        gcra::Next::Clear => {
+            key.delete();
+            drop(key);
+            ctx.replicate_del(name);
+            ctx.notify_string(c"del", name);
+        }
+        gcra::Next::Store(state, until) => {
+            let value = RString::new(state.encode().as_bytes());
+            set(ctx, key, name, &value, until);
+        }
+    }
+    ctx.touched(name);
+    Ok(count(answer))
+}
+
+fn set(ctx: &Ctx<'_>, mut key: StringKey<'_>, name: &RString, value: &RString, at: u64) {
+    key.set(value, at);
+    drop(key);
+    ctx.replicate_set(name, value, at);
+    ctx.notify_string(c"set", name);
+}
+
+fn read_window(name: &RString, key: &StringKey<'_>, now: u64) -> Result<Option<Window>> {
+    let Some(text) = key.value() else {
+        return Ok(None);
+    };
+    // As INCR reads it: no leading zeros, no plus.
+    let count = std::str::from_utf8(text)
+        .ok()
+        .and_then(|text| text.parse::<i64>().ok())
+        .filter(|count| itoa::Buffer::new().format(*count).as_bytes() == text)
+        .ok_or_else(|| not_a_state(name, text, "counter of a window", "without GCRA"))?;
+    Ok(Some(Window {
+        count,
+        ends_in_ms: key.expires_at().map(|at| at.saturating_sub(now)),
+    }))
+}
+
+fn read_gcra(name: &RString, key: &StringKey<'_>) -> Result<Option<State>> {
+    let Some(text) = key.value() else {
+        return Ok(None);
+    };
+    State::decode(text)
+        .map(Some)
+        .ok_or_else(|| not_a_state(name, text, "state of GCRA", "with GCRA"))
+}
+
+fn wrong_type(name: &RString, found: KeyType) -> Error {
+    Error::wrong_type(name.bytes(), found, KeyType::String)
+}
+
+fn not_a_state(name: &RString, found: &[u8], wanted: &str, form: &str) -> Error {
+    let found = &found[..found.len().min(64)];
+    Error::usage(format_args!(
+        "the key {} holds {}, which is no {wanted}; it can't be hit {form}",
+        Quoted(name.bytes()),
+        Quoted(found),
+    ))
+}
+
+fn count(answer: Answer) -> Answer {
+    fleet::with(|fleet| {
+        fleet.stats.hits.add(1);
+        fleet.stats.limited.add(u64::from(answer.limited));
+    });
+    answer
+}
