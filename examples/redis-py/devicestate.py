@@ -33,14 +33,14 @@ class Devices:
 
     def register(self, device: str, kind: str, meta: Json | None = None) -> bool:
         """True if the device is new."""
-        return self._call("DEVICE.REGISTER", device, kind, META=meta) == 1
+        return bool(self._call("DEVICE.REGISTER", device, kind, META=meta))
 
     def heartbeat(self, device: str, reported: Json | None = None, *, timeout: int | None = None,
                   session: int | None = None, seq: int | None = None) -> Beat:
         """Proves that the device is alive, and merges what it reports. The timeout is in ms."""
         options = dict(REPORTED=reported, TIMEOUT=timeout, SESSION=session, SEQ=seq)
         came, applied, version, delta, commands = self._call("DEVICE.HEARTBEAT", device, **options)
-        return Beat(came == 1, applied == 1, version, parse(delta), commands)
+        return Beat(bool(came), bool(applied), version, parse(delta), commands)
 
     def heartbeats(self, device: str, read: Callable[[], Json], every: float, stop: Event,
                    **options: int) -> Iterator[Beat]:
@@ -56,7 +56,7 @@ class Devices:
 
     def offline(self, device: str, reason: str, session: int | None = None) -> bool:
         """Says goodbye. False if the device was offline already, or has a newer session."""
-        return self._call("DEVICE.OFFLINE", device, REASON=reason, SESSION=session) == 1
+        return bool(self._call("DEVICE.OFFLINE", device, REASON=reason, SESSION=session))
 
     def desired(self, device: str, patch: Json, if_version: int | None = None) -> Outcome:
         """Merges into what the device shall be; with if_version only into that version."""
@@ -106,7 +106,7 @@ class Devices:
 
     def _read(self, group: str, consumer: str, start: str) -> list[tuple[str, Json]]:
         # It waits for less than the 5 s that redis-py gives the server for any reply.
-        reply = self.redis.xreadgroup(group, consumer, {EVENTS: start}, count=100, block=2000)
+        reply: Any = self.redis.xreadgroup(group, consumer, {EVENTS: start}, count=100, block=2000)
         return reply[0][1] if reply else []
 
     def _call(self, *words: Any, **options: Any) -> Any:
