@@ -15,8 +15,7 @@ class Devices {
 
   /** True if the device is new. */
   async register(device, type, meta) {
-    const options = { META: JSON.stringify(meta) };
-    return (await this.#call(['DEVICE.REGISTER', device, type], options)) === 1;
+    return !!(await this.#call(['DEVICE.REGISTER', device, type], { META: meta }));
   }
 
   /**
@@ -25,9 +24,8 @@ class Devices {
    *   delta: object | null, commands: number }>}
    */
   async heartbeat(device, { reported, timeout, session, seq } = {}) {
-    const report = { REPORTED: JSON.stringify(reported), TIMEOUT: timeout };
-    const words = ['DEVICE.HEARTBEAT', device];
-    const reply = await this.#call(words, { ...report, SESSION: session, SEQ: seq });
+    const options = { REPORTED: reported, TIMEOUT: timeout, SESSION: session, SEQ: seq };
+    const reply = await this.#call(['DEVICE.HEARTBEAT', device], options);
     const [came, applied, version, delta, commands] = reply;
     return { cameOnline: !!came, applied: !!applied, version, delta: JSON.parse(delta), commands };
   }
@@ -43,20 +41,19 @@ class Devices {
 
   /** Says goodbye. False if the device was offline already, or has a newer session. */
   async offline(device, reason, session) {
-    const options = { REASON: reason, SESSION: session };
-    return (await this.#call(['DEVICE.OFFLINE', device], options)) === 1;
+    return !!(await this.#call(['DEVICE.OFFLINE', device], { REASON: reason, SESSION: session }));
   }
 
   /** Merges into what the device shall be; with ifVersion only into that version. */
   async desired(device, patch, ifVersion) {
-    const words = ['DEVICE.SHADOW.SET', device, JSON.stringify(patch)];
+    const words = ['DEVICE.SHADOW.SET', device, patch];
     const [version, delta] = await this.#call(words, { VERSION: ifVersion });
     return { version, delta: JSON.parse(delta) }; // null stays null
   }
 
   /** Merges into what the device is, from a source that proves no life. */
   async report(device, patch, ifVersion) {
-    const words = ['DEVICE.SHADOW.REPORT', device, JSON.stringify(patch)];
+    const words = ['DEVICE.SHADOW.REPORT', device, patch];
     const [, version, delta] = await this.#call(words, { VERSION: ifVersion });
     return { version, delta: JSON.parse(delta) };
   }
@@ -112,7 +109,8 @@ class Devices {
 
   #call(words, options = {}) {
     const given = Object.entries(options).filter(([, value]) => value !== undefined);
-    return this.redis.call(...words, ...given.flat());
+    const text = (word) => (typeof word === 'object' ? JSON.stringify(word) : word);
+    return this.redis.call(...[...words, ...given.flat()].map(text));
   }
 }
 

@@ -38,8 +38,9 @@ class Devices:
     def heartbeat(self, device: str, reported: Json | None = None, *, timeout: int | None = None,
                   session: int | None = None, seq: int | None = None) -> Beat:
         """Proves that the device is alive, and merges what it reports. The timeout is in ms."""
-        options = dict(REPORTED=reported, TIMEOUT=timeout, SESSION=session, SEQ=seq)
-        came, applied, version, delta, commands = self._call("DEVICE.HEARTBEAT", device, **options)
+        reply = self._call("DEVICE.HEARTBEAT", device, REPORTED=reported, TIMEOUT=timeout,
+                           SESSION=session, SEQ=seq)
+        came, applied, version, delta, commands = reply
         return Beat(bool(came), bool(applied), version, parse(delta), commands)
 
     def heartbeats(self, device: str, read: Callable[[], Json], every: float, stop: Event,
@@ -97,7 +98,8 @@ class Devices:
                 raise
         while not stop.is_set():
             # First what the consumer has already, then what is new.
-            for entry, event in self._read(group, consumer, "0") or self._read(group, consumer, ">"):
+            entries = self._read(group, consumer, "0") or self._read(group, consumer, ">")
+            for entry, event in entries:
                 if event:  # not trimmed meanwhile
                     yield entry, event
                 self.redis.xack(EVENTS, group, entry)
