@@ -51,10 +51,11 @@ need_programs() {
     ((${#missing[@]} == 0)) || fail "missing: ${missing[*]} (without --no-install they are installed)"
 }
 
-# Installs what is missing. Nothing is asked for, and no service is started.
+# install_missing [FUNCTION]: installs what is missing, also of the packages that the function names.
+# Nothing is asked for, and no service is started.
 install_missing() {
     local missing
-    mapfile -t missing < <(packages_of_missing_programs; packages_of_missing_libraries)
+    mapfile -t missing < <(packages_of_missing_programs; packages_of_missing_libraries; "${@:-true}")
     ((${#missing[@]} > 0)) || return 0
     have apt-get || fail "missing, and there is no apt-get to install them: ${missing[*]}"
     ((EUID == 0)) || have sudo ||

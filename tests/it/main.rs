@@ -12,6 +12,7 @@ mod configuration;
 mod consistency;
 mod deaf_time;
 mod end_to_end;
+mod examples;
 mod heartbeat;
 mod introspection;
 mod listing;

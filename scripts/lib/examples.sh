@@ -1,0 +1,46 @@
+# shellcheck shell=bash
+# Installs what the clients of examples/ need, for their tests. Needs common.sh and install.sh.
+# shellcheck disable=SC2154 # root is set in common.sh
+
+# Debian's python3-redis belongs to Debian's Python, which need not be the first on the PATH. The
+# tests look in the same two places.
+python_has_redis() {
+    local python
+    for python in python3 /usr/bin/python3; do
+        ! "$python" -c 'import redis' 2>/dev/null || return 0
+    done
+    return 1
+}
+
+# The Debian packages that the examples miss.
+packages_of_missing_clients() {
+    python_has_redis || printf '%s\n' python3 python3-redis
+    have node || echo nodejs
+    have npm || echo npm
+}
+
+# ioredis is no package of Debian. It is installed below target/, not beside the sources, in the
+# versions of the lock file, and only if these are not there already. Without it one test fails,
+# which is no reason not to run the others.
+install_ioredis() {
+    local from=$root/examples/ioredis into=${CARGO_TARGET_DIR:-$root/target}/examples/ioredis
+    ! cmp -s "$from/package-lock.json" "$into/installed.json" || return 0
+    say "installing ioredis with npm"
+    mkdir -p "$into"
+    rm -f "$into/installed.json"
+    cp "$from/package.json" "$from/package-lock.json" "$into"
+    # A second time if it fails: it may have been a hiccup of the network.
+    if npm_ci "$into" || npm_ci "$into"; then
+        cp "$into/package-lock.json" "$into/installed.json"
+    else
+        say "npm could not install ioredis, so its example will fail; see $into/npm.log" >&2
+    fi
+}
+
+# npm_ci FOLDER: installs what the lock file there says, without running anything of it. By itself
+# npm waits for minutes when there is no network.
+npm_ci() (
+    local limits=(--fetch-retries 1 --fetch-retry-mintimeout 1000 --fetch-timeout 60000)
+    cd "$1" && npm ci --ignore-scripts --no-audit --no-fund --prefer-offline "${limits[@]}" \
+        </dev/null >npm.log 2>&1
+)
