@@ -152,15 +152,25 @@ fn redis_py_sees_all_it_waits_for() {
     sees_all_it_waits_for(&REDIS_PY);
 }
 
+/// `scripts/test` sets this where no npm registry can be reached, and says last what it left out.
+fn is_left_out(demo: &Demo) -> bool {
+    demo.name == IOREDIS.name && std::env::var_os("DEVICESTATE_WITHOUT_IOREDIS").is_some()
+}
+
 #[test]
 fn ioredis_sees_all_it_waits_for() {
-    sees_all_it_waits_for(&IOREDIS);
+    if !is_left_out(&IOREDIS) {
+        sees_all_it_waits_for(&IOREDIS);
+    }
 }
 
 #[test]
 fn without_the_module_the_demos_fail_and_say_why() {
     let server = Server::builder().without_module().start();
     for demo in [REDIS_PY, IOREDIS] {
+        if is_left_out(&demo) {
+            continue;
+        }
         let output = demo.run(&server, 1).join("\n");
         assert!(output.contains("unknown command"), "{output}");
     }
