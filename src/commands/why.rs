@@ -57,6 +57,8 @@ impl From<Option<u64>> for Value {
 
 fn explain(ctx: &Ctx<'_>, fleet: &Fleet, device: &Device) -> [(&'static str, Value); 15] {
     let now = ctx.now_ms();
+    let f = &fleet.fields;
+    let ignored = device.number(ctx, &f.ignored).unwrap_or(0);
     let (timeout, source) = device.effective_timeout(ctx, fleet);
     let deadline = listing::deadline(ctx, fleet, device, now);
     let silence_ends = device.last_seen.max(device.since).saturating_add(timeout);
@@ -71,7 +73,7 @@ fn explain(ctx: &Ctx<'_>, fleet: &Fleet, device: &Device) -> [(&'static str, Val
         ("device_id", Value::Text(device.id.clone())),
         ("status", Value::Text(device.status().to_owned())),
         ("status_since", Value::Int(device.since)),
-        ("cause", Value::Text(cause(device))),
+        ("cause", Value::Text(cause(ctx, fleet, device))),
         ("last_seen", Value::Int(device.last_seen)),
         ("timeout", Value::Int(timeout)),
         ("timeout_from", Value::Text(source.name().to_owned())),
@@ -83,23 +85,20 @@ fn explain(ctx: &Ctx<'_>, fleet: &Fleet, device: &Device) -> [(&'static str, Val
         ("held_by", held_by),
         ("session", device.session.session.into()),
         ("seq", device.session.seq.into()),
-        ("ignored", Value::Int(device.ignored)),
+        ("ignored", Value::Int(ignored)),
         (
             "ignored_reason",
             device
-                .ignored_reason
-                .clone()
+                .text(ctx, &f.ignored_reason)
                 .map_or(Value::Null, Value::Text),
         ),
-        (
-            "ignored_at",
-            (device.ignored > 0).then_some(device.ignored_at).into(),
-        ),
+        ("ignored_at", device.number(ctx, &f.ignored_at).into()),
     ]
 }
 
-fn cause(device: &Device) -> String {
-    let cause = match &device.reason {
+fn cause(ctx: &Ctx<'_>, fleet: &Fleet, device: &Device) -> String {
+    let reason = device.text(ctx, &fleet.fields.status_reason);
+    let cause = match &reason {
         _ if device.from_recipe => "written by the plain recipe",
         _ if device.online && device.last_seen < device.since => "adopted",
         _ if device.online => "heartbeat",

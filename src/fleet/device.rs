@@ -8,7 +8,7 @@ use devicestate_core::session::Stored;
 use super::{settings, Error, Fleet, Result};
 use crate::store::{Ctx, HashKey, KeyType, RString};
 
-/// Everything but the documents, which are read where they are needed.
+/// What every step needs; the rest is read where it is needed.
 pub struct Device {
     pub id: String,
     /// The hash's key.
@@ -21,15 +21,10 @@ pub struct Device {
     pub last_seen: u64,
     /// Since when the status is what it is.
     pub since: u64,
-    pub reason: Option<String>,
-    pub registered_at: u64,
     /// The device's own timeout.
     pub timeout: Option<u64>,
     pub session: Stored,
     pub version: u64,
-    pub ignored: u64,
-    pub ignored_reason: Option<String>,
-    pub ignored_at: u64,
     /// Written by the plain recipe and not adopted yet.
     pub from_recipe: bool,
 }
@@ -90,10 +85,6 @@ impl Device {
             return None;
         }
         let number = |field| hash.get(field).and_then(|value| value.to_u64());
-        let time = |field| {
-            hash.get(field)
-                .and_then(|value| recipe::time_ms(value.bytes()))
-        };
         let text = |field| {
             hash.get(field)
                 .and_then(|value| String::from_utf8(value.bytes().to_vec()).ok())
@@ -109,8 +100,6 @@ impl Device {
                 .and_then(|value| recipe::time_ms(value.bytes()))
                 .unwrap_or(0),
             since: number(&f.status_since).unwrap_or(0),
-            reason: text(&f.status_reason),
-            registered_at: time(&f.registered_at).unwrap_or(0),
             // Whatever other hands wrote.
             timeout: number(&f.timeout).map(|ms| ms.min(settings::MAX_TIMEOUT_MS)),
             session: Stored {
@@ -119,9 +108,6 @@ impl Device {
             },
             from_recipe: version.is_none(),
             version: version.and_then(|version| version.to_u64()).unwrap_or(0),
-            ignored: number(&f.ignored).unwrap_or(0),
-            ignored_reason: text(&f.ignored_reason),
-            ignored_at: number(&f.ignored_at).unwrap_or(0),
         })
     }
 
@@ -157,6 +143,14 @@ impl Device {
             .ok()
             .flatten()
             .and_then(|hash| hash.get(field))
+    }
+
+    pub fn number(&self, ctx: &Ctx<'_>, field: &RString) -> Option<u64> {
+        self.field(ctx, field)?.to_u64()
+    }
+
+    pub fn text(&self, ctx: &Ctx<'_>, field: &RString) -> Option<String> {
+        String::from_utf8(self.field(ctx, field)?.bytes().to_vec()).ok()
     }
 }
 

@@ -286,12 +286,13 @@ fn stay_online(
 pub fn ignore(ctx: &Ctx<'_>, fleet: &Fleet, device: &Device, why: Stale, now: u64) -> Result<()> {
     fleet.stats.ignored.add(1);
     let f = &fleet.fields;
+    let before = device.number(ctx, &f.ignored).unwrap_or(0);
     ctx.write(
         c"HSET",
         &[
             Arg::Str(&device.key),
             Arg::Str(&f.ignored),
-            device.ignored.saturating_add(1).into(),
+            before.saturating_add(1).into(),
             Arg::Str(&f.ignored_reason),
             why.to_string().as_str().into(),
             Arg::Str(&f.ignored_at),

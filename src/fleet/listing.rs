@@ -236,7 +236,8 @@ pub fn state(ctx: &Ctx<'_>, fleet: &Fleet, id: &str) -> Result<Option<State>> {
         let value = if field == f.last_seen.bytes() {
             device.last_seen.to_string().into_bytes()
         } else if field == f.registered_at.bytes() {
-            device.registered_at.to_string().into_bytes()
+            let ms = devicestate_core::recipe::time_ms(value).unwrap_or(0);
+            ms.to_string().into_bytes()
         } else {
             value.to_vec()
         };

@@ -100,7 +100,7 @@ pub fn go_online(
     ];
     hset.extend_from_slice(more);
     ctx.write(c"HSET", &hset)?;
-    if device.reason.take().is_some() {
+    if device.field(ctx, &f.status_reason).is_some() {
         ctx.write(
             c"HDEL",
             &[Arg::Str(&device.key), Arg::Str(&f.status_reason)],
@@ -143,7 +143,6 @@ pub fn go_offline(
         return Err(error);
     }
     device.since = now;
-    device.reason = Some(reason.to_owned());
 
     ctx.write(
         c"HSET",

@@ -1,5 +1,7 @@
 //! Which devices there are: registering, adopting, removing.
 
+use devicestate_core::recipe;
+
 use super::device::UNKNOWN_TYPE;
 use super::presence::expect;
 use super::{events, presence, settings, shadow, Device, Error, Fleet, Result};
@@ -198,6 +200,10 @@ pub fn adopt_if_needed(
                 .is_some_and(|text| !matches!(text.bytes(), b"" | b"{}"))
         });
     device.version = u64::from(holds_something);
+    let registered_at = device
+        .field(ctx, &f.registered_at)
+        .and_then(|value| recipe::time_ms(value.bytes()))
+        .unwrap_or(0);
     device.since = now;
     device.from_recipe = false;
     ctx.write(
@@ -215,7 +221,7 @@ pub fn adopt_if_needed(
             Arg::Str(&f.status_since),
             now.into(),
             Arg::Str(&f.registered_at),
-            device.registered_at.into(),
+            registered_at.into(),
         ],
     )?;
     index(ctx, fleet, device, now)?;
@@ -333,14 +339,9 @@ impl Device {
             online: false,
             last_seen: 0,
             since: now,
-            reason: None,
-            registered_at: now,
             timeout: None,
             session: Default::default(),
             version: 0,
-            ignored: 0,
-            ignored_reason: None,
-            ignored_at: 0,
             from_recipe: false,
         }
     }
