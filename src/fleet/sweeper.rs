@@ -48,6 +48,7 @@ impl Fleet {
     /// One tick; returns the milliseconds until the next.
     fn tick(&self, ctx: &Ctx<'_>) -> u64 {
         let (now, monotonic) = (ctx.now_ms(), monotonic_ms());
+        ctx.look_for_followers();
         self.stats.ticks.add(1);
         self.stats.sample(monotonic);
         if !self.listen(ctx, now, monotonic) {

@@ -299,6 +299,12 @@ impl Ctx<'_> {
 
     /// Replicates `HSET key field value` for a change made through a [`super::HashKey`].
     pub fn replicate_hset(&self, key: &RString, field: &RString, value: &RString) {
+        if !super::followers::is_followed() {
+            // The server drops it, and counts the change towards the next RDB file.
+            // SAFETY: a live context.
+            unsafe { api!(RedisModule_ReplicateVerbatim)(self.raw) };
+            return;
+        }
         // SAFETY: live context; the format names three live strings.
         unsafe {
             api!(RedisModule_Replicate)(

@@ -39,6 +39,12 @@ impl Flags {
         self.has(raw::REDISMODULE_CTX_FLAGS_CLUSTER)
     }
 
+    /// There is an append-only file, or a child process makes a snapshot.
+    pub(super) fn has_aof_or_child(self) -> bool {
+        self.has(raw::REDISMODULE_CTX_FLAGS_AOF)
+            || self.has(raw::REDISMODULE_CTX_FLAGS_ACTIVE_CHILD)
+    }
+
     /// Above `maxmemory`, before any eviction.
     pub fn is_out_of_memory(self) -> bool {
         self.has(raw::REDISMODULE_CTX_FLAGS_OOM)

@@ -28,6 +28,7 @@ pub enum Replaced {
 
 impl Ctx<'_> {
     pub fn listen<L: Listener>(&self) -> Result<(), String> {
+        self.listen_for_followers();
         let classes = (raw::REDISMODULE_NOTIFY_HASH
             | raw::REDISMODULE_NOTIFY_GENERIC
             | raw::REDISMODULE_NOTIFY_EXPIRED) as c_int;

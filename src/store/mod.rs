@@ -13,6 +13,7 @@ pub mod command;
 mod ctx;
 mod entry;
 pub mod events;
+mod followers;
 mod hash;
 pub mod info;
 mod key;
