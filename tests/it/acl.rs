@@ -42,7 +42,7 @@ fn forbidden(admin: &mut Connection, con: &mut Connection, line: &str) {
 }
 
 /// Each command with an id, on a device of this name.
-fn commands_on(id: &str) -> [String; 8] {
+fn commands_on(id: &str) -> [String; 17] {
     [
         format!("DEVICE.REGISTER {id} sensor META {{}}"),
         format!("DEVICE.HEARTBEAT {id} REPORTED {{\"a\":1}} SESSION 1"),
@@ -50,6 +50,15 @@ fn commands_on(id: &str) -> [String; 8] {
         format!("DEVICE.GET {id}"),
         format!("DEVICE.MGET {id} acme-1"),
         format!("DEVICE.WHY {id}"),
+        format!("DEVICE.SHADOW.SET {id} {{\"a\":2}}"),
+        format!("DEVICE.SHADOW.REPORT {id} {{\"a\":3}}"),
+        format!("DEVICE.SHADOW.SET {id} {{\"a\":2}} NAME n"),
+        format!("DEVICE.SHADOW.UPDATE {id} {{\"state\":{{}}}}"),
+        format!("DEVICE.SHADOW.GET {id}"),
+        format!("DEVICE.SHADOW.NAMES {id}"),
+        format!("DEVICE.DELTA {id}"),
+        format!("DEVICE.HISTORY {id}"),
+        format!("DEVICE.SHADOW.DEL {id} NAME n"),
         format!("DEVICE.OFFLINE {id}"),
         format!("DEVICE.REMOVE {id}"),
     ]
@@ -135,6 +144,10 @@ fn reading_and_writing_are_separate_permissions() {
         "DEVICE.GET acme-1",
         "DEVICE.MGET acme-1",
         "DEVICE.WHY acme-1",
+        "DEVICE.SHADOW.GET acme-1",
+        "DEVICE.SHADOW.NAMES acme-1",
+        "DEVICE.DELTA acme-1",
+        "DEVICE.HISTORY acme-1",
     ] {
         assert!(cmd!(con, line).is_ok(), "{line}");
     }
@@ -143,6 +156,10 @@ fn reading_and_writing_are_separate_permissions() {
         "DEVICE.REGISTER acme-1 motor",
         "DEVICE.OFFLINE acme-1",
         "DEVICE.REMOVE acme-1",
+        "DEVICE.SHADOW.SET acme-1 {}",
+        "DEVICE.SHADOW.REPORT acme-1 {}",
+        "DEVICE.SHADOW.UPDATE acme-1 {\"state\":{}}",
+        "DEVICE.SHADOW.DEL acme-1",
     ] {
         forbidden(&mut admin, &mut con, line);
     }
@@ -157,6 +174,8 @@ fn fleet_wide_reads_need_the_registry() {
         "DEVICE.LIST STALE 0",
         "DEVICE.COUNT",
         "DEVICE.COUNT OFFLINE",
+        "DEVICE.LIST OUTOFSYNC",
+        "DEVICE.COUNT OUTOFSYNC",
         "DEVICE.CHECK 0",
     ];
     for line in reads {

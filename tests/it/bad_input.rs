@@ -21,6 +21,14 @@ const WITH_ID: &[(&str, &[&str])] = &[
     ("DEVICE.GET", &[]),
     ("DEVICE.MGET", &[]),
     ("DEVICE.WHY", &[]),
+    ("DEVICE.SHADOW.SET", &["{}"]),
+    ("DEVICE.SHADOW.REPORT", &["{}"]),
+    ("DEVICE.SHADOW.UPDATE", &["{\"state\":{}}"]),
+    ("DEVICE.SHADOW.GET", &[]),
+    ("DEVICE.SHADOW.DEL", &[]),
+    ("DEVICE.SHADOW.NAMES", &[]),
+    ("DEVICE.DELTA", &[]),
+    ("DEVICE.HISTORY", &[]),
 ];
 
 /// One call of every command that would succeed.
@@ -38,6 +46,16 @@ const GOOD_CALLS: &[&str] = &[
     "DEVICE.TYPE.LIST",
     "DEVICE.TYPE.DEL sensor",
     "DEVICE.CHECK 0",
+    "DEVICE.SHADOW.SET d {\"a\":1}",
+    "DEVICE.SHADOW.REPORT d {\"a\":2}",
+    "DEVICE.SHADOW.UPDATE d {\"state\":{}}",
+    "DEVICE.SHADOW.GET d",
+    "DEVICE.SHADOW.NAMES d",
+    "DEVICE.DELTA d",
+    "DEVICE.HISTORY d",
+    "DEVICE.LIST OUTOFSYNC",
+    "DEVICE.COUNT OUTOFSYNC",
+    "DEVICE.SHADOW.DEL d",
     "DEVICE.REMOVE d",
 ];
 
@@ -106,6 +124,8 @@ fn subcommands_and_names_that_do_not_exist_are_refused() {
         "DEVICE.",
         "DEVICE.NOPE",
         "DEVICE.TYPE",
+        "DEVICE.SHADOW",
+        "DEVICE.SHADOW.NOPE",
         "DEVICE|GET",
     ] {
         expect_refusal(&mut con, &[name, "d"], "ERR", "unknown command");

@@ -85,6 +85,30 @@ const SETTINGS: &[Setting] = &[
         bad: &["0", "101"],
     },
     Setting {
+        name: "history-maxlen",
+        default: "16",
+        good: &[("0", "0"), ("1000", "1000")],
+        bad: &["1s", "-16"],
+    },
+    Setting {
+        name: "reports-maxlen",
+        default: "0",
+        good: &[("1", "1"), ("4294967295", "4294967295")],
+        bad: &["4294967296", "1s"],
+    },
+    Setting {
+        name: "shadow-metadata",
+        default: "yes",
+        good: &[("no", "no"), ("YES", "yes"), ("No", "no")],
+        bad: NO_SWITCHES,
+    },
+    Setting {
+        name: "history-presence",
+        default: "no",
+        good: &[("no", "no"), ("Yes", "yes")],
+        bad: NO_SWITCHES,
+    },
+    Setting {
         name: "sweep-budget-us",
         default: "2000",
         good: &[("100", "100"), ("100000", "100000")],

@@ -13,6 +13,8 @@ struct Stored {
     online: bool,
     last_seen: String,
     timeout: Option<String>,
+    /// Whether its classic shadow has something outstanding.
+    out_of_sync: bool,
 }
 
 /// Asserts that [`inconsistencies`] finds nothing.
@@ -59,11 +61,16 @@ pub fn inconsistencies(con: &mut Connection) -> Vec<String> {
         if last_seen.parse::<u64>().is_err() {
             found.push(format!("{id}: last_seen {last_seen:?}"));
         }
+        let delta = field("delta");
+        if delta.as_deref() == Some("{}") {
+            found.push(format!("{id}: an empty delta is stored"));
+        }
         let device = Stored {
             device_type: field("device_type").unwrap_or_default(),
             online: status == "online",
             last_seen,
             timeout: field("timeout"),
+            out_of_sync: delta.is_some(),
         };
         devices.insert(id, device);
     }
@@ -89,6 +96,7 @@ pub fn inconsistencies(con: &mut Connection) -> Vec<String> {
             (of_type.as_str(), true),
             ("devices:online", device.online),
             (online_of_type.as_str(), device.online),
+            ("devices:outofsync", device.out_of_sync),
         ] {
             if has(key, id) != should {
                 found.push(format!("{id}: in {key} is {}", !should));
@@ -128,6 +136,8 @@ pub fn inconsistencies(con: &mut Connection) -> Vec<String> {
                 entry(key, id, &|device| device.device_type == t);
             } else if key == "devices:online" {
                 entry(key, id, &|device| device.online);
+            } else if key == "devices:outofsync" {
+                entry(key, id, &|device| device.out_of_sync);
             } else if key == "devices:registered" {
                 entry(key, id, &|_| true);
             }

@@ -22,6 +22,7 @@ mod replication;
 mod restart;
 mod run_script;
 mod scale;
+mod shadow;
 mod support_works;
 mod transcripts;
 mod types;

@@ -23,7 +23,7 @@ fn builder() -> Builder {
 
 /// A replica of this master, in step with it.
 #[track_caller]
-fn replica_of(master: &Server) -> Server {
+pub fn replica_of(master: &Server) -> Server {
     let replica = builder()
         .config("replicaof", format!("127.0.0.1 {}", master.port()))
         .start();
@@ -52,7 +52,7 @@ fn wait_for_sync(master: &Server, replica: &Server) {
 
 /// Asserts that both hold the same, down to the moment at which each key expires.
 #[track_caller]
-fn assert_same(master: &Server, replica: &Server) {
+pub fn assert_same(master: &Server, replica: &Server) {
     wait_for_sync(master, replica);
     let (mut m, mut r) = (master.connection(), replica.connection());
     let (left, right) = (snapshot_with_expiry(&mut m), snapshot_with_expiry(&mut r));

@@ -12,6 +12,7 @@ fn every_key_carries_the_prefix() {
         let server = Server::builder()
             .module_arg("key-prefix", prefix)
             .config("devicestate.restart-grace", 0)
+            .config("devicestate.reports-maxlen", 10)
             .start();
         let told = Subscriber::channels(&server, &["devices:presence"]);
         let mut con = server.connection();
@@ -19,6 +20,8 @@ fn every_key_carries_the_prefix() {
             "DEVICE.REGISTER d sensor META {}",
             "DEVICE.HEARTBEAT d REPORTED {\"a\":1} SESSION 2",
             "DEVICE.HEARTBEAT d SESSION 1",
+            "DEVICE.SHADOW.SET d {\"a\":2}",
+            "DEVICE.SHADOW.SET d {\"a\":2} NAME n",
             "DEVICE.HEARTBEAT e TIMEOUT 100",
             "DEVICE.TYPE.SET sensor TIMEOUT 1h",
             "DEVICE.HEARTBEAT gone",
@@ -36,13 +39,17 @@ fn every_key_carries_the_prefix() {
         let expected = [
             "device:blocked:gone",
             "device:heartbeat:d",
+            "device:history:d",
+            "device:shadows:d",
             "device:state:d",
             "device:state:e",
             "devices:events",
             "devices:offline",
             "devices:online",
             "devices:online:type:sensor",
+            "devices:outofsync",
             "devices:registered",
+            "devices:reports",
             "devices:type:sensor",
             "devices:type:unknown",
             "devices:types",

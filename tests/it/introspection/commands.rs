@@ -32,6 +32,7 @@ const COMMANDS: &[Row] = &[
             "OFFLINE",
             "TYPE",
             "STALE",
+            "OUTOFSYNC",
             "CURSOR",
             "COUNT",
             "WITHSTATE",
@@ -42,7 +43,7 @@ const COMMANDS: &[Row] = &[
         -1,
         false,
         false,
-        &["ONLINE", "OFFLINE", "TYPE", "STALE"],
+        &["ONLINE", "OFFLINE", "TYPE", "STALE", "OUTOFSYNC"],
     ),
     ("device.type.set", -4, true, false, &["TIMEOUT", "HISTORY"]),
     ("device.type.get", 2, false, false, &[]),
@@ -50,6 +51,32 @@ const COMMANDS: &[Row] = &[
     ("device.type.list", 1, false, false, &[]),
     ("device.why", 2, false, true, &[]),
     ("device.check", -2, true, false, &["COUNT", "REPAIR"]),
+    (
+        "device.shadow.set",
+        -3,
+        true,
+        true,
+        &["NAME", "VERSION", "REPLACE"],
+    ),
+    (
+        "device.shadow.report",
+        -3,
+        true,
+        true,
+        &["NAME", "VERSION", "REPLACE", "SESSION", "SEQ"],
+    ),
+    ("device.shadow.update", -3, true, true, &["NAME"]),
+    ("device.shadow.get", -2, false, true, &["NAME"]),
+    ("device.shadow.del", -2, true, true, &["NAME"]),
+    ("device.shadow.names", 2, false, true, &[]),
+    ("device.delta", -2, false, true, &["NAME"]),
+    (
+        "device.history",
+        -2,
+        false,
+        true,
+        &["FROM", "TO", "COUNT", "REV"],
+    ),
 ];
 
 /// The row of `COMMAND INFO`: name, arity, flags, first, last, step, categories, tips, key specs.
@@ -130,6 +157,10 @@ fn memory_is_denied_only_to_what_need_not_go_on() {
     for (name, denied) in [
         ("device.register", true),
         ("device.type.set", true),
+        ("device.shadow.set", true),
+        ("device.shadow.report", true),
+        ("device.shadow.update", true),
+        ("device.shadow.del", false),
         // Devices stay online when memory is short, and can be removed to make room.
         ("device.heartbeat", false),
         ("device.offline", false),
