@@ -83,6 +83,9 @@ fn steps(number: usize) -> Vec<Step> {
         // In sync, and nothing new while it is.
         Step::Report(done),
         Step::Set(desired_patch(number, 2 * TURNS - 1)),
+        // Out of sync and back by what is set.
+        Step::Set(desired_patch(number, 0)),
+        Step::Set(desired_patch(number, 2 * TURNS - 1)),
         Step::Set(desired_patch(number, 0)),
         // The same again: outstanding, but no change.
         Step::Set(desired_patch(number, 0)),
