@@ -8,11 +8,10 @@ mod common;
 #[path = "../tests/it/support/mod.rs"]
 mod support;
 
-use std::io::Write;
-
+use common::client_merge::ClientMerge;
 use common::documents::{self, desired, desired_patch, id, reported, reported_patch, Object};
-use common::driver::{Driver, Prepared, Wire, Work};
-use common::load::{self, bring_online, write_plain, Form};
+use common::driver::{Driver, Prepared, Work};
+use common::load::{bring_online, write_plain, Form};
 use common::options::Number;
 use common::scripts::{self, append, Scripts};
 use common::{alike, figures, machine, rounds, Options, Rounds};
@@ -169,22 +168,34 @@ impl Maker<'_> {
 
     fn setters(&self) -> Vec<Peer> {
         let set = |n, turn| scripts::module_set(&id(n), &desired_patch(n, turn));
-        let module = self.simple("DEVICE.SHADOW.SET", self.module(), &set, |server, counts| {
-            check_shadows(server, counts, "desired_state", desired, desired_patch);
-        });
+        let module = self.simple(
+            "DEVICE.SHADOW.SET",
+            self.module(),
+            &set,
+            |server, counts| {
+                documents::check_shadows(server, counts, "desired_state", desired, desired_patch);
+            },
+        );
         let (server, scripts) = self.scripted();
         let set = |n, turn| scripts.set(&id(n), &desired_patch(n, turn));
         let lua = self.simple("Lua, the same", server, &set, |server, counts| {
-            check_shadows(server, counts, "desired_state", desired, desired_patch);
+            documents::check_shadows(server, counts, "desired_state", desired, desired_patch);
         });
         let merge = |devices: &[usize]| -> Box<dyn Work> { Box::new(ClientMerge::new(devices)) };
-        let client = self.peer("HGET, merge, HSET", self.documented(), &merge, |server, counts| {
-            check_documents(server, counts, "desired_state", desired, desired_patch);
-        });
+        let client = self.peer(
+            "HGET, merge, HSET",
+            self.documented(),
+            &merge,
+            |server, counts| {
+                documents::check_documents(server, counts, "desired_state", desired, desired_patch);
+            },
+        );
         let hset = |n, turn| {
             let document = documents::after(desired(n), turn + 1, |turn| desired_patch(n, turn));
             let (key, text) = (format!("device:state:{}", id(n)), Value::Object(document));
-            ["HSET", &key, "desired_state", &text.to_string()].map(str::to_owned).into()
+            ["HSET", &key, "desired_state", &text.to_string()]
+                .map(str::to_owned)
+                .into()
         };
         let bare = self.simple("HSET", self.documented(), &hset, |_, _| {});
         vec![module, lua, client, bare]
@@ -194,116 +205,14 @@ impl Maker<'_> {
         let report = |n, turn| scripts::module_reported(&id(n), &reported_patch(n, turn));
         let name = "HEARTBEAT REPORTED";
         let module = self.simple(name, self.module(), &report, |server, counts| {
-            check_shadows(server, counts, "reported_state", reported, reported_patch);
+            documents::check_shadows(server, counts, "reported_state", reported, reported_patch);
         });
         let (server, scripts) = self.scripted();
         let report = |n, turn| scripts.reported(&id(n), &reported_patch(n, turn));
         let lua = self.simple("Lua, the same", server, &report, |server, counts| {
-            check_shadows(server, counts, "reported_state", reported, reported_patch);
+            documents::check_shadows(server, counts, "reported_state", reported, reported_patch);
         });
         vec![module, lua]
-    }
-}
-
-/// What people do without a module: read the document, merge it, write it back, tell the device.
-/// Two round trips, each for a pipeline full of devices. Nobody else writes to them meanwhile, or
-/// updates would be lost.
-struct ClientMerge {
-    /// For each device: its id, and the patch of each turn.
-    devices: Vec<(String, Vec<Object>)>,
-    out: Vec<u8>,
-    text: Vec<u8>,
-}
-
-impl ClientMerge {
-    fn new(devices: &[usize]) -> ClientMerge {
-        let patches = |n: usize| (0..documents::TURNS).map(move |turn| desired_patch(n, turn));
-        let devices = devices.iter().map(|n| (id(*n), patches(*n).collect()));
-        ClientMerge {
-            devices: devices.collect(),
-            out: Vec::new(),
-            text: Vec::new(),
-        }
-    }
-}
-
-impl Work for ClientMerge {
-    fn perform(&mut self, wire: &mut Wire, batch: &[(usize, usize)]) {
-        self.out.clear();
-        for (place, _) in batch {
-            let key = format!("device:state:{}", self.devices[*place].0);
-            load::command(&mut self.out, &[b"HGET", key.as_bytes(), b"desired_state"]);
-        }
-        wire.send(&self.out);
-        self.out.clear();
-        for (place, turn) in batch {
-            let (id, patches) = &self.devices[*place];
-            wire.read_bulk(&mut self.text);
-            let mut document: Object = serde_json::from_slice(&self.text).expect("a document");
-            documents::merge(&mut document, &patches[*turn]);
-            self.text.clear();
-            serde_json::to_writer(&mut self.text, &document).expect("write to memory");
-            let key = format!("device:state:{id}");
-            let set: [&[u8]; 4] = [b"HSET", key.as_bytes(), b"desired_state", &self.text];
-            load::command(&mut self.out, &set);
-
-            let mut message = Vec::with_capacity(self.text.len() + 128);
-            let _ = write!(message, r#"{{"type":"state_update","device_id":"{id}","desired_state":"#);
-            message.extend_from_slice(&self.text);
-            let _ = write!(message, r#","timestamp":{}}}"#, now_ms());
-            let channel = format!("device:{id}:commands");
-            load::command(&mut self.out, &[b"PUBLISH", channel.as_bytes(), &message]);
-        }
-        wire.send(&self.out);
-        for _ in batch {
-            wire.skip_reply();
-            wire.skip_reply();
-        }
-    }
-}
-
-/// Every device holds what its patches make of it.
-fn check_documents(
-    server: &Server,
-    counts: &[usize],
-    field: &str,
-    base: fn(usize) -> Object,
-    patch: fn(usize, usize) -> Object,
-) {
-    let mut con = server.connection();
-    for (number, count) in counts.iter().enumerate() {
-        let found = cmd!(con, "HGET", format!("device:state:{}", id(number)), field).json();
-        let expected = documents::after(base(number), *count, |turn| patch(number, turn));
-        let expected = Value::Object(expected);
-        assert!(
-            documents::same(&found, &expected),
-            "{} after {count} patches holds\n{found}\nand not\n{expected}",
-            id(number)
-        );
-    }
-}
-
-/// And every patch counted, changed something, and is in the history.
-fn check_shadows(
-    server: &Server,
-    counts: &[usize],
-    field: &str,
-    base: fn(usize) -> Object,
-    patch: fn(usize, usize) -> Object,
-) {
-    check_documents(server, counts, field, base, patch);
-    // The two that gave it its documents.
-    const BEFORE: usize = 2;
-    let mut con = server.connection();
-    for (number, count) in counts.iter().enumerate() {
-        let id = id(number);
-        let version = cmd!(con, "HGET", format!("device:state:{id}"), "version").int();
-        assert_eq!(version as usize, BEFORE + count, "the version of {id}");
-        let delta = cmd!(con, "HEXISTS", format!("device:state:{id}"), "delta").int();
-        assert_eq!(delta, 1, "{id} is in sync");
-        let history = cmd!(con, "XINFO STREAM", format!("device:history:{id}")).fields();
-        let entries = history["entries-added"].int() as usize;
-        assert_eq!(entries, BEFORE + count, "the history of {id}");
     }
 }
 
@@ -345,7 +254,10 @@ fn size(document: impl Fn(usize) -> Object) -> usize {
 }
 
 fn main() {
-    let options = Options::read("The price of changing a device's shadow, beside its peers.", &NUMBERS);
+    let options = Options::read(
+        "The price of changing a device's shadow, beside its peers.",
+        &NUMBERS,
+    );
     let load = machine::load_average();
     machine::pin_this_client();
     let plain = Server::builder().without_module().start();
@@ -368,7 +280,10 @@ fn main() {
         options.get("servers"),
     );
     let mut tables = serde_json::Map::new();
-    for (append_only, file) in [(false, "no append-only file"), (true, "appendfsync everysec")] {
+    for (append_only, file) in [
+        (false, "no append-only file"),
+        (true, "appendfsync everysec"),
+    ] {
         let maker = Maker {
             options: &options,
             append_only,

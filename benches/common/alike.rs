@@ -177,9 +177,9 @@ impl<'a> Side<'a> {
                 while let Some(inner) = time.get(0).or_else(|| time.get("timestamp")) {
                     time = inner;
                 }
-                let time = time.as_f64().unwrap_or_else(|| {
-                    panic!("{} has no time of {path}: {times}", self.name)
-                });
+                let time = time
+                    .as_f64()
+                    .unwrap_or_else(|| panic!("{} has no time of {path}: {times}", self.name));
                 let step = self.starts.partition_point(|start| *start as f64 <= time);
                 steps.insert(path.to_owned(), step);
             }

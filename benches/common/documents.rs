@@ -6,6 +6,8 @@
 
 use serde_json::{json, Map, Value};
 
+use crate::support::*;
+
 pub type Object = Map<String, Value>;
 
 /// How many patches take turns on each device.
@@ -60,7 +62,7 @@ pub fn desired_patch(number: usize, turn: usize) -> Object {
     object(json!({
         "alarms": {"temperatureHigh": 71 + turn},
         "climate": {"fan": {"speed": 4 + turn % 2},
-                    "holiday": (turn % 2 == 0).then(|| format!("2026-12-{}", 10 + number % 20)),
+                    "holiday": turn.is_multiple_of(2).then(|| format!("2026-12-{}", 10 + number % 20)),
                     "mode": pick(&["heat", "cool"], turn),
                     "schedule": {"sleep": pick(&["23:15", "21:45"], turn), "wake": "06:15"},
                     "setpoint": 21.25 + step},
@@ -117,5 +119,50 @@ pub fn same(a: &Value, b: &Value) -> bool {
             a.len() == b.len() && a.iter().all(found)
         }
         (a, b) => a == b,
+    }
+}
+
+/// Every device holds what its patches make of it.
+pub fn check_documents(
+    server: &Server,
+    counts: &[usize],
+    field: &str,
+    base: fn(usize) -> Object,
+    patch: fn(usize, usize) -> Object,
+) {
+    let mut con = server.connection();
+    for (number, count) in counts.iter().enumerate() {
+        let found = cmd!(con, "HGET", format!("device:state:{}", id(number)), field).json();
+        let expected = after(base(number), *count, |turn| patch(number, turn));
+        let expected = Value::Object(expected);
+        assert!(
+            same(&found, &expected),
+            "{} after {count} patches holds\n{found}\nand not\n{expected}",
+            id(number)
+        );
+    }
+}
+
+/// And every patch counted, changed something, and is in the history.
+pub fn check_shadows(
+    server: &Server,
+    counts: &[usize],
+    field: &str,
+    base: fn(usize) -> Object,
+    patch: fn(usize, usize) -> Object,
+) {
+    check_documents(server, counts, field, base, patch);
+    // The two that gave it its documents.
+    const BEFORE: usize = 2;
+    let mut con = server.connection();
+    for (number, count) in counts.iter().enumerate() {
+        let id = id(number);
+        let version = cmd!(con, "HGET", format!("device:state:{id}"), "version").int();
+        assert_eq!(version as usize, BEFORE + count, "the version of {id}");
+        let delta = cmd!(con, "HEXISTS", format!("device:state:{id}"), "delta").int();
+        assert_eq!(delta, 1, "{id} is in sync");
+        let history = cmd!(con, "XINFO STREAM", format!("device:history:{id}")).fields();
+        let entries = history["entries-added"].int() as usize;
+        assert_eq!(entries, BEFORE + count, "the history of {id}");
     }
 }

@@ -48,7 +48,11 @@ impl Driver {
         );
         let shuffled = shuffle(devices);
         let lanes = (0..connections).map(|lane| {
-            let ours: Vec<usize> = shuffled[lane..].iter().copied().step_by(connections).collect();
+            let ours: Vec<usize> = shuffled[lane..]
+                .iter()
+                .copied()
+                .step_by(connections)
+                .collect();
             Lane {
                 wire: Wire::connect(server),
                 work: work(&ours),
@@ -245,7 +249,12 @@ impl Wire {
 
     fn skip(&mut self, mut bytes: usize) {
         while bytes > 0 {
-            let found = self.reader.fill_buf().expect("read a reply").len().min(bytes);
+            let found = self
+                .reader
+                .fill_buf()
+                .expect("read a reply")
+                .len()
+                .min(bytes);
             assert!(found > 0, "the server closed the connection");
             self.reader.consume(found);
             bytes -= found;

@@ -82,15 +82,23 @@ pub fn append(out: &mut Vec<u8>, args: &[String]) {
 /// Gives each device its documents, by the module.
 pub fn document_module(server: &Server, devices: usize) {
     use documents::{desired, id, reported};
-    each(server, 0..devices, |n, out| append(out, &module_reported(&id(n), &reported(n))));
-    each(server, 0..devices, |n, out| append(out, &module_set(&id(n), &desired(n))));
+    each(server, 0..devices, |n, out| {
+        append(out, &module_reported(&id(n), &reported(n)))
+    });
+    each(server, 0..devices, |n, out| {
+        append(out, &module_set(&id(n), &desired(n)))
+    });
 }
 
 /// The same by the scripts.
 pub fn document_scripts(server: &Server, scripts: &Scripts, devices: usize) {
     use documents::{desired, id, reported};
-    each(server, 0..devices, |n, out| append(out, &scripts.reported(&id(n), &reported(n))));
-    each(server, 0..devices, |n, out| append(out, &scripts.set(&id(n), &desired(n))));
+    each(server, 0..devices, |n, out| {
+        append(out, &scripts.reported(&id(n), &reported(n)))
+    });
+    each(server, 0..devices, |n, out| {
+        append(out, &scripts.set(&id(n), &desired(n)))
+    });
 }
 
 /// The same by plain writes.
@@ -100,7 +108,14 @@ pub fn document_plain(server: &Server, devices: usize) {
         let text = |document| Value::Object(document).to_string();
         let state = format!("device:state:{}", id(n));
         let (desired, reported) = (text(desired(n)), text(reported(n)));
-        let words = ["HSET", &state, "reported_state", &reported, "desired_state", &desired];
+        let words = [
+            "HSET",
+            &state,
+            "reported_state",
+            &reported,
+            "desired_state",
+            &desired,
+        ];
         append(out, &words.map(str::to_owned));
     });
 }
