@@ -12,8 +12,8 @@ use std::process::Stdio;
 use common::load::{assert_alike, bring_online, write_plain, Form};
 use common::options::Number;
 use common::scenarios::info;
-use common::{figures, machine, Options, Spread, Table};
-use serde_json::{json, Value};
+use common::{figures, machine, rounds, Options, Rounds};
+use serde_json::json;
 use support::*;
 
 const NUMBERS: [Number; 5] = [
@@ -71,26 +71,20 @@ fn id(number: usize) -> String {
 
 /// One command that is measured.
 struct Peer {
-    name: &'static str,
     on_module: bool,
     args: Vec<String>,
     /// How many are sent in a round.
     requests: usize,
-    /// Commands per second and the server's processor time per command, in microseconds, of each
-    /// round.
-    rates: Vec<f64>,
-    micros: Vec<f64>,
+    rounds: Rounds,
 }
 
 impl Peer {
     fn new(name: &'static str, on_module: bool, args: &[&str]) -> Peer {
         Peer {
-            name,
             on_module,
             args: args.iter().map(|arg| (*arg).to_owned()).collect(),
             requests: 0,
-            rates: Vec::new(),
-            micros: Vec::new(),
+            rounds: Rounds::new(name),
         }
     }
 }
@@ -140,7 +134,7 @@ impl Pair {
     /// Commands per second, and the server's processor time per command in microseconds.
     fn run(&self, peer: &Peer, requests: usize) -> (f64, f64) {
         let server = self.server(peer);
-        let before = processor_seconds(server);
+        let before = machine::processor_seconds(server);
         let output = machine::on_client_core("redis-benchmark")
             .args(["-h", "127.0.0.1", "-p", &server.port().to_string(), "--csv"])
             .args(["-P", &self.pipeline.to_string(), "-c", "50"])
@@ -149,7 +143,7 @@ impl Pair {
             .stdin(Stdio::null())
             .output()
             .expect("run redis-benchmark");
-        let used = processor_seconds(server) - before;
+        let used = machine::processor_seconds(server) - before;
         let text = String::from_utf8_lossy(&output.stdout);
         // "test","rps",... and then the figures; the name of the test may hold anything.
         let rate = text.lines().last().and_then(|line| {
@@ -168,19 +162,8 @@ impl Pair {
     }
 }
 
-/// What the server's main thread has used so far.
-fn processor_seconds(server: &Server) -> f64 {
-    let info = cmd!(server.connection(), "INFO", "cpu").text();
-    let used = info.lines().filter_map(|line| {
-        let (name, value) = line.split_once(':')?;
-        let ours = name.starts_with("used_cpu_") && name.ends_with("_main_thread");
-        ours.then(|| value.trim().parse::<f64>().ok()).flatten()
-    });
-    used.sum()
-}
-
 /// One table: all rounds on all pairs of servers, with or without an append-only file.
-fn measure(options: &Options, append_only: bool) -> Vec<Peer> {
+fn measure(options: &Options, append_only: bool) -> Vec<Rounds> {
     // A time at which the devices are alive: the script looks.
     let now = now_ms().to_string();
     let plain = Server::builder().without_module().start();
@@ -216,8 +199,7 @@ fn measure(options: &Options, append_only: bool) -> Vec<Peer> {
             for at in 0..peers.len() {
                 let at = (at + round) % peers.len();
                 let (rate, micros) = pair.run(&peers[at], peers[at].requests);
-                peers[at].rates.push(rate);
-                peers[at].micros.push(micros);
+                peers[at].rounds.add(rate, micros);
                 eprint!(".");
             }
         }
@@ -227,64 +209,7 @@ fn measure(options: &Options, append_only: bool) -> Vec<Peer> {
         assert!(beats > pair.ids && offline == 0, "the fleet was not steady");
     }
     eprintln!();
-    peers.into()
-}
-
-/// Heartbeats against a peer, round by round.
-fn ratios(ours: &[f64], peers: &[f64]) -> Spread {
-    Spread::new(
-        ours.iter()
-            .zip(peers)
-            .map(|(ours, peer)| ours / peer)
-            .collect(),
-    )
-}
-
-fn show(title: &str, peers: &[Peer]) -> Value {
-    println!("\n{title}");
-    let mut table = Table::new([
-        "command",
-        "k/s median",
-        "min",
-        "max",
-        "server us each",
-        "heartbeat/x",
-        "min",
-        "max",
-        "by server time",
-    ]);
-    let ours = &peers[0];
-    let mut all = serde_json::Map::new();
-    for peer in peers {
-        let (rates, micros) = (
-            Spread::new(peer.rates.clone()),
-            Spread::new(peer.micros.clone()),
-        );
-        let ratio = ratios(&ours.rates, &peer.rates);
-        let by_time = ratios(&peer.micros, &ours.micros);
-        table.row([
-            peer.name.to_owned(),
-            format!("{:.0}", rates.median() / 1_000.0),
-            format!("{:.0}", rates.min() / 1_000.0),
-            format!("{:.0}", rates.max() / 1_000.0),
-            format!("{:.2}", micros.median()),
-            format!("{:.2}", ratio.median()),
-            format!("{:.2}", ratio.min()),
-            format!("{:.2}", ratio.max()),
-            format!("{:.2}", by_time.median()),
-        ]);
-        all.insert(
-            peer.name.to_owned(),
-            json!({
-                "per_second": rates.rounds(),
-                "server_microseconds": micros.rounds(),
-                "heartbeat_to_this": ratio.rounds(),
-                "heartbeat_to_this_by_server_time": by_time.rounds(),
-            }),
-        );
-    }
-    table.print();
-    Value::Object(all)
+    peers.map(|peer| peer.rounds).into()
 }
 
 fn main() {
@@ -303,9 +228,9 @@ fn main() {
         options.get("servers"),
     );
     let memory = measure(&options, false);
-    let memory = show("no append-only file", &memory);
+    let memory = rounds::show("no append-only file", "heartbeat", &memory);
     let file = measure(&options, true);
-    let file = show("append-only file, fsync every second", &file);
+    let file = rounds::show("append-only file, fsync every second", "heartbeat", &file);
     let figures = json!({
         "machine": machine,
         "quick": options.quick,

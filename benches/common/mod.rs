@@ -6,11 +6,18 @@
 // A tool box: not every bench uses every tool.
 #![allow(dead_code, unused_imports)]
 
+pub mod alike;
+pub mod client_merge;
+pub mod documents;
+pub mod driver;
 pub mod figures;
 pub mod load;
 pub mod machine;
 pub mod options;
+pub mod rounds;
 pub mod scenarios;
+pub mod scripts;
 
 pub use figures::{Spread, Table};
 pub use options::Options;
+pub use rounds::Rounds;

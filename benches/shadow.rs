@@ -1,0 +1,311 @@
+//! The price of changing a device's shadow: `DEVICE.SHADOW.SET` and `DEVICE.HEARTBEAT` with
+//! `REPORTED`, beside the same in Lua, beside what clients do without either, and beside the bare
+//! write.
+//!
+//! `cargo build --release && cargo bench --bench shadow`, or `scripts/bench shadow`.
+
+mod common;
+#[path = "../tests/it/support/mod.rs"]
+mod support;
+
+use common::client_merge::ClientMerge;
+use common::documents::{self, desired, desired_patch, id, reported, reported_patch, Object};
+use common::driver::{Driver, Prepared, Work};
+use common::load::{bring_online, write_plain, Form};
+use common::options::Number;
+use common::scripts::{self, append, Scripts};
+use common::{alike, figures, machine, rounds, Options, Rounds};
+use serde_json::{json, Value};
+use support::*;
+
+const NUMBERS: [Number; 6] = [
+    Number {
+        name: "ids",
+        meaning: "devices",
+        default: 10_000,
+        quick: 400,
+    },
+    Number {
+        name: "servers",
+        meaning: "sets of fresh servers, one for each peer: where the data lies in memory matters",
+        default: 3,
+        quick: 1,
+    },
+    Number {
+        name: "rounds",
+        meaning: "interleaved rounds on each set",
+        default: 3,
+        quick: 2,
+    },
+    Number {
+        name: "milliseconds",
+        meaning: "about how long each peer runs in a round",
+        default: 2_000,
+        quick: 50,
+    },
+    Number {
+        name: "connections",
+        meaning: "connections to each server",
+        default: 50,
+        quick: 10,
+    },
+    Number {
+        name: "pipeline",
+        meaning: "devices per pipeline, on each connection",
+        default: 32,
+        quick: 32,
+    },
+];
+
+const HOUR_MS: u64 = 3_600_000;
+
+/// One row of a table: a server of its own, and what is done to its devices.
+struct Peer {
+    rounds: Rounds,
+    server: Server,
+    driver: Driver,
+    /// How many operations make a round.
+    operations: usize,
+    /// Looks at the server afterwards: how often each device was served.
+    check: fn(&Server, &[usize]),
+}
+
+impl Peer {
+    /// Operations per second, and the server's processor time for each in microseconds.
+    fn run(&mut self, operations: usize) -> (f64, f64) {
+        let before = machine::processor_seconds(&self.server);
+        let (operations, took) = self.driver.run(operations);
+        let used = machine::processor_seconds(&self.server) - before;
+        let rate = operations as f64 / took.as_secs_f64();
+        (rate, used * 1e6 / operations as f64)
+    }
+}
+
+/// Makes the peers of a table, each with its server.
+struct Maker<'a> {
+    options: &'a Options,
+    append_only: bool,
+}
+
+impl Maker<'_> {
+    fn ids(&self) -> usize {
+        self.options.get("ids")
+    }
+
+    fn server(&self, builder: Builder) -> Server {
+        let server = builder
+            .config("appendonly", if self.append_only { "yes" } else { "no" })
+            .config("appendfsync", "everysec")
+            .config("auto-aof-rewrite-percentage", 0)
+            .start();
+        machine::pin(&server);
+        server
+    }
+
+    /// A server with the module, its devices online and with documents.
+    fn module(&self) -> Server {
+        let server = self.server(Server::builder());
+        bring_online(&server, 0..self.ids(), id, |_| HOUR_MS);
+        scripts::document_module(&server, self.ids());
+        server
+    }
+
+    fn plain(&self) -> Server {
+        let server = self.server(Server::builder().without_module());
+        write_plain(&server, 0..self.ids(), id, Form::LikeOurs);
+        server
+    }
+
+    fn scripted(&self) -> (Server, Scripts) {
+        let server = self.plain();
+        let scripts = Scripts::load(&server);
+        scripts::document_scripts(&server, &scripts, self.ids());
+        (server, scripts)
+    }
+
+    fn documented(&self) -> Server {
+        let server = self.plain();
+        scripts::document_plain(&server, self.ids());
+        server
+    }
+
+    fn peer(
+        &self,
+        name: &'static str,
+        server: Server,
+        work: &dyn Fn(&[usize]) -> Box<dyn Work>,
+        check: fn(&Server, &[usize]),
+    ) -> Peer {
+        let (connections, pipeline) = (
+            self.options.get("connections"),
+            self.options.get("pipeline"),
+        );
+        let driver = Driver::connect(&server, connections, pipeline, self.ids(), work);
+        Peer {
+            rounds: Rounds::new(name),
+            server,
+            driver,
+            operations: 0,
+            check,
+        }
+    }
+
+    /// Peers of which one operation is one command: `args` gives it for a device and a turn.
+    fn simple(
+        &self,
+        name: &'static str,
+        server: Server,
+        args: &dyn Fn(usize, usize) -> Vec<String>,
+        check: fn(&Server, &[usize]),
+    ) -> Peer {
+        let work = |devices: &[usize]| -> Box<dyn Work> {
+            Box::new(Prepared::new(devices, |number, turn, out| {
+                append(out, &args(number, turn));
+            }))
+        };
+        self.peer(name, server, &work, check)
+    }
+
+    fn setters(&self) -> Vec<Peer> {
+        let set = |n, turn| scripts::module_set(&id(n), &desired_patch(n, turn));
+        let module = self.simple(
+            "DEVICE.SHADOW.SET",
+            self.module(),
+            &set,
+            |server, counts| {
+                documents::check_shadows(server, counts, "desired_state", desired, desired_patch);
+            },
+        );
+        let (server, scripts) = self.scripted();
+        let set = |n, turn| scripts.set(&id(n), &desired_patch(n, turn));
+        let lua = self.simple("Lua, the same", server, &set, |server, counts| {
+            documents::check_shadows(server, counts, "desired_state", desired, desired_patch);
+        });
+        let merge = |devices: &[usize]| -> Box<dyn Work> { Box::new(ClientMerge::new(devices)) };
+        let client = self.peer(
+            "HGET, merge, HSET",
+            self.documented(),
+            &merge,
+            |server, counts| {
+                documents::check_documents(server, counts, "desired_state", desired, desired_patch);
+            },
+        );
+        let hset = |n, turn| {
+            let document = documents::after(desired(n), turn + 1, |turn| desired_patch(n, turn));
+            let (key, text) = (format!("device:state:{}", id(n)), Value::Object(document));
+            ["HSET", &key, "desired_state", &text.to_string()]
+                .map(str::to_owned)
+                .into()
+        };
+        let bare = self.simple("HSET", self.documented(), &hset, |_, _| {});
+        vec![module, lua, client, bare]
+    }
+
+    fn reporters(&self) -> Vec<Peer> {
+        let report = |n, turn| scripts::module_reported(&id(n), &reported_patch(n, turn));
+        let name = "HEARTBEAT REPORTED";
+        let module = self.simple(name, self.module(), &report, |server, counts| {
+            documents::check_shadows(server, counts, "reported_state", reported, reported_patch);
+        });
+        let (server, scripts) = self.scripted();
+        let report = |n, turn| scripts.reported(&id(n), &reported_patch(n, turn));
+        let lua = self.simple("Lua, the same", server, &report, |server, counts| {
+            documents::check_shadows(server, counts, "reported_state", reported, reported_patch);
+        });
+        vec![module, lua]
+    }
+}
+
+/// One table: all rounds on all sets of servers, with or without an append-only file.
+fn measure<'a>(maker: &Maker<'a>, make: fn(&Maker<'a>) -> Vec<Peer>) -> Vec<Rounds> {
+    let options = maker.options;
+    let mut all: Vec<Rounds> = Vec::new();
+    for _ in 0..options.get("servers") {
+        let mut peers = make(maker);
+        if all.is_empty() {
+            all.extend(peers.iter().map(|peer| Rounds::new(peer.rounds.name())));
+        }
+        // A first run of each warms up and tells how many make a round.
+        for peer in &mut peers {
+            let (rate, _) = peer.run(options.get("milliseconds") * 10);
+            peer.operations = (rate * options.get("milliseconds") as f64 / 1_000.0) as usize + 1;
+        }
+        for round in 0..options.get("rounds") {
+            for at in 0..peers.len() {
+                let at = (at + round) % peers.len();
+                let operations = peers[at].operations;
+                let (rate, micros) = peers[at].run(operations);
+                all[at].add(rate, micros);
+                eprint!(".");
+            }
+        }
+        for peer in &peers {
+            (peer.check)(&peer.server, &peer.driver.counts(maker.ids()));
+        }
+    }
+    eprintln!();
+    all
+}
+
+/// The mean size of what `documents` makes, in bytes of JSON.
+fn size(document: impl Fn(usize) -> Object) -> usize {
+    let bytes = (0..100).map(|n| Value::Object(document(n)).to_string().len());
+    bytes.sum::<usize>() / 100
+}
+
+fn main() {
+    let options = Options::read(
+        "The price of changing a device's shadow, beside its peers.",
+        &NUMBERS,
+    );
+    let load = machine::load_average();
+    machine::pin_this_client();
+    let plain = Server::builder().without_module().start();
+    alike::assert_same_work(&Server::start(), &plain);
+    let machine = machine::describe(&plain, load);
+    machine::print(&machine);
+    let sizes = json!({
+        "desired": size(desired),
+        "desired_patch": size(|n| desired_patch(n, n)),
+        "reported": size(reported),
+        "reported_patch": size(|n| reported_patch(n, n)),
+    });
+    println!(
+        "{} devices, {} connections with {} devices per pipeline, {} rounds on each of {} sets of \
+         servers\nbytes: {sizes}\nLua and the module answer, keep and tell the same",
+        options.get("ids"),
+        options.get("connections"),
+        options.get("pipeline"),
+        options.get("rounds"),
+        options.get("servers"),
+    );
+    let mut tables = serde_json::Map::new();
+    for (append_only, file) in [
+        (false, "no append-only file"),
+        (true, "appendfsync everysec"),
+    ] {
+        let maker = Maker {
+            options: &options,
+            append_only,
+        };
+        let set = measure(&maker, Maker::setters);
+        let title = format!("DEVICE.SHADOW.SET, {file}");
+        tables.insert(title.clone(), rounds::show(&title, "set", &set));
+        let report = measure(&maker, Maker::reporters);
+        let title = format!("DEVICE.HEARTBEAT with REPORTED, {file}");
+        tables.insert(title.clone(), rounds::show(&title, "heartbeat", &report));
+    }
+    let figures = json!({
+        "machine": machine,
+        "quick": options.quick,
+        "bytes": sizes,
+        "ids": options.get("ids"),
+        "servers": options.get("servers"),
+        "rounds": options.get("rounds"),
+        "connections": options.get("connections"),
+        "pipeline": options.get("pipeline"),
+        "tables": tables,
+        "load_average_after": machine::load_average(),
+    });
+    figures::write("shadow", &figures);
+}
