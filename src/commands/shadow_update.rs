@@ -50,6 +50,5 @@ fn update(ctx: &Ctx<'_>, fleet: &Fleet, mut args: Args<'_>) -> Result<String> {
         .map_err(|refusal| Error::bad_request(&refusal))?;
     let update = Update::from_request(&request);
     let outcome = shadow::change(ctx, fleet, id, name, update, now)?;
-    let accepted = request.accepted(outcome.version, now);
-    serde_json::to_string(&accepted).map_err(Error::usage)
+    Ok(request.accepted(outcome.version, now))
 }

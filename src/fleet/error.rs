@@ -66,6 +66,14 @@ impl Error {
         ))
     }
 
+    /// The same for a version in an update document, in the words of AWS IoT.
+    pub fn aws_version_conflict(expected: u64, current: u64) -> Error {
+        Error(format!(
+            "VERSIONCONFLICT Version conflict: {expected} is not the current version, \
+             which is {current}"
+        ))
+    }
+
     /// An update document that is none, in the words of AWS IoT.
     pub fn bad_request(refusal: &Refusal) -> Error {
         let code = match refusal {
@@ -80,7 +88,7 @@ impl Error {
     pub fn numbered(self) -> Error {
         let (code, text) = self.0.split_once(' ').unwrap_or((&self.0, ""));
         let (number, text) = match code {
-            "VERSIONCONFLICT" => (409, format!("Version conflict: {text}")),
+            "VERSIONCONFLICT" => (409, text.to_owned()),
             "TOOLARGE" => (
                 413,
                 format!("The payload exceeds the maximum size allowed: {text}"),

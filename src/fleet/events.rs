@@ -16,24 +16,15 @@ pub fn append(
     now: u64,
     more: &[(&str, Arg<'_>)],
 ) -> Result<()> {
-    let mut args: Vec<Arg<'_>> = Vec::with_capacity(11 + 2 * more.len());
-    args.extend([
-        Arg::Str(&fleet.keys.events),
-        "MAXLEN".into(),
-        "~".into(),
-        settings::EVENTS_MAXLEN.value().into(),
-        "*".into(),
-        "type".into(),
-        kind.into(),
-        "device_id".into(),
-        id.into(),
-        "timestamp".into(),
-        now.into(),
-    ]);
+    let mut fields: Vec<Arg<'_>> = Vec::with_capacity(6 + 2 * more.len());
+    fields.extend(pair("type", kind));
+    fields.extend(pair("device_id", id));
+    fields.extend(pair("timestamp", now));
     for (name, value) in more {
-        args.extend([(*name).into(), *value]);
+        fields.extend(pair(*name, *value));
     }
-    ctx.write(c"XADD", &args)?;
+    let maxlen = settings::EVENTS_MAXLEN.value();
+    ctx.xadd(&fleet.keys.events, maxlen, now, &fields)?;
     Ok(())
 }
 
@@ -48,26 +39,17 @@ pub fn append_report(
     report: &str,
     now: u64,
 ) {
-    let mut args: Vec<Arg<'_>> = Vec::with_capacity(17);
-    args.extend([
-        Arg::Str(&fleet.keys.reports),
-        "MAXLEN".into(),
-        "~".into(),
-        settings::REPORTS_MAXLEN.value().into(),
-        "*".into(),
-        "type".into(),
-        "status".into(),
-        "device_id".into(),
-        id.into(),
-        "timestamp".into(),
-        now.into(),
-    ]);
+    let mut fields: Vec<Arg<'_>> = Vec::with_capacity(12);
+    fields.extend(pair("type", "status"));
+    fields.extend(pair("device_id", id));
+    fields.extend(pair("timestamp", now));
     if let Some(name) = name {
-        args.extend(pair("name", name));
+        fields.extend(pair("name", name));
     }
-    args.extend(pair("version", version));
-    args.extend(pair("reported", report));
-    if let Err(error) = ctx.write(c"XADD", &args) {
+    fields.extend(pair("version", version));
+    fields.extend(pair("reported", report));
+    let maxlen = settings::REPORTS_MAXLEN.value();
+    if let Err(error) = ctx.xadd(&fleet.keys.reports, maxlen, now, &fields) {
         let text = format!("a report can't be written to the stream of reports: {error}");
         fleet.complain(ctx, Trouble::Stream, &text);
     }
@@ -80,13 +62,23 @@ pub struct Message {
 
 impl Message {
     pub fn new(kind: &str, id: &str) -> Message {
-        let mut message = Message {
-            text: String::with_capacity(256),
-        };
-        message.text.push('{');
+        let mut message = Message::empty();
         message.text("type", kind);
         message.text("device_id", id);
         message
+    }
+
+    /// An answer about a device, which needs no type.
+    pub fn about(id: &str) -> Message {
+        let mut message = Message::empty();
+        message.text("device_id", id);
+        message
+    }
+
+    fn empty() -> Message {
+        let mut text = String::with_capacity(256);
+        text.push('{');
+        Message { text }
     }
 
     pub fn text(&mut self, name: &str, value: &str) {
@@ -110,11 +102,14 @@ impl Message {
         self.text.push_str(value);
     }
 
-    /// By PUBLISH, so that subscribers of replicas hear it too. Nobody can be told if it fails: the
-    /// streams are the reliable form.
-    pub fn publish(mut self, ctx: &Ctx<'_>, channel: &str) {
+    /// The streams are the reliable form: nobody can be told if this fails.
+    pub fn publish(self, ctx: &Ctx<'_>, channel: &str) {
+        ctx.publish(channel, &self.finish());
+    }
+
+    pub fn finish(mut self) -> String {
         self.text.push('}');
-        let _ = ctx.write(c"PUBLISH", &[channel.into(), self.text.as_str().into()]);
+        self.text
     }
 }
 

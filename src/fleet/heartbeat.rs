@@ -263,13 +263,9 @@ fn stay_online(
     timeout_before: u64,
     fields: &[Arg<'_>],
 ) -> Result<()> {
-    let mut hset = vec![
-        Arg::Str(&device.key),
-        Arg::Str(&fleet.fields.last_seen),
-        now.into(),
-    ];
+    let mut hset = vec![Arg::Str(&fleet.fields.last_seen), now.into()];
     hset.extend_from_slice(fields);
-    ctx.write(c"HSET", &hset)?;
+    ctx.hset(&device.key, &hset)?;
     device.last_seen = now;
     let timeout_changed = device.effective_timeout(ctx, fleet).0 != timeout_before;
     if timeout_changed {

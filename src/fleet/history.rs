@@ -1,5 +1,7 @@
 //! The history of a device: the stream `device:history:<id>`, capped, with old and new values.
 
+use devicestate_core::shadow::merge::Change;
+
 use super::device::UNKNOWN_TYPE;
 use super::presence::expect;
 use super::sweeper::Trouble;
@@ -8,14 +10,13 @@ use crate::store::{pair, Arg, Ctx, KeyType, StreamEntry};
 
 /// What is recorded.
 pub enum Entry<'a> {
-    /// A document of a shadow: `new` is a patch that makes the change, `old` one that takes it back.
+    /// A document of a shadow.
     Change {
         /// `desired` or `reported`.
         kind: &'a str,
         name: Option<&'a str>,
         version: u64,
-        old: &'a str,
-        new: &'a str,
+        change: &'a Change,
     },
     Presence {
         old: &'a str,
@@ -39,33 +40,25 @@ pub fn append(ctx: &Ctx<'_>, fleet: &Fleet, device: &Device, entry: &Entry<'_>, 
         return;
     }
     let key = fleet.keys.history(&device.id);
-    let mut args: Vec<Arg<'_>> = Vec::with_capacity(17);
-    args.extend([
-        Arg::Str(&key),
-        "MAXLEN".into(),
-        "~".into(),
-        maxlen.into(),
-        "*".into(),
-    ]);
+    let mut fields: Vec<Arg<'_>> = Vec::with_capacity(12);
     match entry {
-        Entry::Change { kind, .. } => args.extend(pair("type", *kind)),
-        Entry::Presence { .. } => args.extend(pair("type", "presence")),
+        Entry::Change { kind, .. } => fields.extend(pair("type", *kind)),
+        Entry::Presence { .. } => fields.extend(pair("type", "presence")),
     }
-    args.extend(pair("timestamp", now));
+    fields.extend(pair("timestamp", now));
     match entry {
         Entry::Change {
             name,
             version,
-            old,
-            new,
+            change,
             ..
         } => {
-            args.extend(pair("version", *version));
+            fields.extend(pair("version", *version));
             if let Some(name) = name {
-                args.extend(pair("name", *name));
+                fields.extend(pair("name", *name));
             }
-            args.extend(pair("old", *old));
-            args.extend(pair("new", *new));
+            fields.extend(pair("old", change.old.as_str()));
+            fields.extend(pair("new", change.new.as_str()));
         }
         Entry::Presence {
             old,
@@ -73,15 +66,15 @@ pub fn append(ctx: &Ctx<'_>, fleet: &Fleet, device: &Device, entry: &Entry<'_>, 
             reason,
             session,
         } => {
-            args.extend(pair("old", *old));
-            args.extend(pair("new", *new));
-            args.extend(pair("reason", *reason));
+            fields.extend(pair("old", *old));
+            fields.extend(pair("new", *new));
+            fields.extend(pair("reason", *reason));
             if let Some(session) = session {
-                args.extend(pair("session", *session));
+                fields.extend(pair("session", *session));
             }
         }
     }
-    if let Err(error) = ctx.write(c"XADD", &args) {
+    if let Err(error) = ctx.xadd(&key, maxlen, now, &fields) {
         let text = format!("an entry of a device's history can't be written: {error}");
         fleet.complain(ctx, Trouble::Stream, &text);
     }

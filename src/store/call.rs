@@ -75,9 +75,53 @@ impl Doing {
     }
 }
 
+/// Arguments as strings of the server's, which live as long as this does.
+pub(super) struct ArgV {
+    raw: Vec<*mut raw::RedisModuleString>,
+    _made: Vec<RString>,
+}
+
+impl ArgV {
+    pub(super) fn new(args: &[Arg<'_>]) -> ArgV {
+        let mut made = Vec::with_capacity(args.len());
+        let mut raw = Vec::with_capacity(args.len());
+        for arg in args {
+            let string = match arg {
+                Arg::Str(string) => {
+                    raw.push(string.as_ptr());
+                    continue;
+                }
+                Arg::Bytes(bytes) => RString::new(bytes),
+                Arg::Int(value) => RString::from_int(*value),
+            };
+            raw.push(string.as_ptr());
+            made.push(string);
+        }
+        ArgV { raw, _made: made }
+    }
+
+    pub(super) fn raw(&self) -> &[*mut raw::RedisModuleString] {
+        &self.raw
+    }
+}
+
 /// The error a called command answered, code first, as the server writes it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CallError(pub String);
+
+impl CallError {
+    /// In the server's words, as the next one.
+    pub(super) fn wrong_type() -> CallError {
+        CallError("WRONGTYPE Operation against a key holding the wrong kind of value".to_owned())
+    }
+
+    pub(super) fn no_more_ids() -> CallError {
+        CallError(
+            "ERR The stream has exhausted the last possible ID, unable to add more items"
+                .to_owned(),
+        )
+    }
+}
 
 impl fmt::Display for CallError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -255,20 +299,8 @@ impl Ctx<'_> {
     }
 
     fn call(&self, command: &CStr, format: &CStr, args: &[Arg<'_>]) -> Result<Reply, CallError> {
-        let mut made = Vec::new();
-        let mut argv = Vec::with_capacity(args.len());
-        for arg in args {
-            let string = match arg {
-                Arg::Str(string) => {
-                    argv.push(string.as_ptr());
-                    continue;
-                }
-                Arg::Bytes(bytes) => RString::new(bytes),
-                Arg::Int(value) => RString::from_int(*value),
-            };
-            argv.push(string.as_ptr());
-            made.push(string);
-        }
+        let mut args = ArgV::new(args);
+        let argv = &mut args.raw;
         let _doing = Doing::Calling.begin();
         // SAFETY: live context; the format names one vector ("v") of `argv.len()` live strings.
         let raw = unsafe {
@@ -295,26 +327,5 @@ impl Ctx<'_> {
             ));
         }
         Ok(reply)
-    }
-
-    /// Replicates `HSET key field value` for a change made through a [`super::HashKey`].
-    pub fn replicate_hset(&self, key: &RString, field: &RString, value: &RString) {
-        if !super::followers::is_followed() {
-            // The server drops it, and counts the change towards the next RDB file.
-            // SAFETY: a live context.
-            unsafe { api!(RedisModule_ReplicateVerbatim)(self.raw) };
-            return;
-        }
-        // SAFETY: live context; the format names three live strings.
-        unsafe {
-            api!(RedisModule_Replicate)(
-                self.raw,
-                c"HSET".as_ptr(),
-                c"sss".as_ptr(),
-                key.as_ptr(),
-                field.as_ptr(),
-                value.as_ptr(),
-            );
-        }
     }
 }

@@ -11,6 +11,7 @@ mod args;
 mod call;
 pub mod command;
 mod ctx;
+mod effects;
 mod entry;
 pub mod events;
 mod followers;

@@ -82,22 +82,6 @@ pub fn stored_object(text: &[u8]) -> Option<Object> {
     serde_json::from_slice(text).ok()
 }
 
-/// The same for a document of a shadow, which other hands may have given nulls: they mean nothing.
-pub fn stored_document(text: &[u8]) -> Option<Object> {
-    let mut document = stored_object(text)?;
-    drop_nulls(&mut document);
-    Some(document)
-}
-
-fn drop_nulls(document: &mut Object) {
-    document.retain(|_, value| {
-        if let Value::Object(inner) = value {
-            drop_nulls(inner);
-        }
-        !value.is_null()
-    });
-}
-
 /// serde_json appends the place to its message; we keep the two apart.
 fn located(error: serde_json::Error) -> JsonError {
     let (line, column) = (error.line().max(1), error.column().max(1));

@@ -6,6 +6,7 @@
 //! `docs/shadow.md`; where sources disagree, what was verified against the cloud wins.
 
 pub mod delta;
+pub mod document;
 pub mod merge;
 pub mod request;
 pub mod times;
@@ -17,6 +18,7 @@ mod testing {
     use proptest::prelude::*;
     use serde_json::Value;
 
+    use super::document::Document;
     use crate::json::Object;
 
     pub fn object(value: Value) -> Object {
@@ -24,6 +26,34 @@ mod testing {
             Value::Object(object) => object,
             other => panic!("not an object: {other}"),
         }
+    }
+
+    pub fn value(document: &Document<'_>) -> Value {
+        parsed(&document.text())
+    }
+
+    /// JSON text as a value; no text is an empty object.
+    pub fn parsed(text: &str) -> Value {
+        match text {
+            "" => Value::Object(Object::new()),
+            text => serde_json::from_str(text).unwrap(),
+        }
+    }
+
+    /// What stored text means as a value: nulls mean nothing.
+    pub fn stored(text: &str) -> Option<Object> {
+        let mut object = crate::json::stored_object(text.as_bytes())?;
+        drop_nulls(&mut object);
+        Some(object)
+    }
+
+    fn drop_nulls(object: &mut Object) {
+        object.retain(|_, value| {
+            if let Value::Object(inner) = value {
+                drop_nulls(inner);
+            }
+            !value.is_null()
+        });
     }
 
     pub fn has_null(document: &Object) -> bool {

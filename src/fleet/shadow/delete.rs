@@ -5,7 +5,7 @@ use devicestate_core::json::Object;
 use devicestate_core::shadow::merge;
 
 use super::tell::{self, Outstanding};
-use super::{deleted_field, read::registered, text, Name, Place, Stored};
+use super::{deleted_field, read::registered, Name, Place, Stored};
 use super::{Error, Fleet, Result};
 use crate::fleet::presence::expect;
 use crate::fleet::{history, registry};
@@ -61,19 +61,23 @@ pub fn delete(ctx: &Ctx<'_>, fleet: &Fleet, id: &str, name: Name<'_>, now: u64) 
         }
     }
     ctx.write(c"HDEL", &hdel)?;
-    for (kind, section) in [("desired", &stored.desired), ("reported", &stored.reported)] {
-        let Some(change) = merge::replace(&section.document, Object::new(), now).change else {
+    let sections = [
+        ("desired", &stored.desired, c"device.desired"),
+        ("reported", &stored.reported, c"device.reported"),
+    ];
+    for (kind, section, event) in sections {
+        let all_gone = merge::replace(&section.document(), Object::new(), now);
+        let Some(change) = &all_gone.change else {
             continue;
         };
-        let (old, new) = (text(&change.old), text(&change.new));
         let entry = history::Entry::Change {
             kind,
             name,
             version,
-            old: &old,
-            new: &new,
+            change,
         };
         history::append(ctx, fleet, &device, &entry, now);
+        ctx.notify(event, &device.key);
     }
     if !stored.delta.is_empty() {
         outstanding.publish(ctx, fleet, id, now);

@@ -36,7 +36,7 @@ pub fn mend(
         return Ok(false);
     }
     expect(ctx, &fleet.keys.out_of_sync, KeyType::Set)?;
-    let desired = stored.desired.stored_text();
+    let desired = String::from_utf8_lossy(stored.desired.bytes());
     let outstanding = Outstanding {
         name: None,
         version: device.version,

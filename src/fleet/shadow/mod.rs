@@ -11,9 +11,9 @@ mod read;
 mod tell;
 mod update;
 
-use devicestate_core::json::{self, Object};
 use devicestate_core::shadow::delta::delta;
-use devicestate_core::shadow::times::{leaves, Times};
+use devicestate_core::shadow::document::Document;
+use devicestate_core::shadow::times::Times;
 
 use super::keys::{deleted_field, ShadowFields};
 use super::{Device, Error, Fleet, Result};
@@ -76,48 +76,47 @@ struct Stored {
     version: u64,
     desired: Section,
     reported: Section,
-    /// As it was told last.
+    /// As it was told last; empty: in sync.
     delta: String,
 }
 
-/// One of the two documents.
+/// One of the two documents as text.
 #[derive(Default)]
 struct Section {
     text: Option<RString>,
+    /// When each leaf was written.
     meta: Option<RString>,
-    document: Object,
-    /// Other hands wrote what is no JSON object: it counts as empty, and only REPLACE changes it.
-    is_broken: bool,
 }
 
 impl Section {
     fn read(hash: &HashKey<'_>, text: &RString, meta: &RString) -> Section {
         let text = hash.get(text).filter(|text| !text.bytes().is_empty());
-        let parsed = match &text {
-            None => Some(Object::new()),
-            Some(text) => json::stored_document(text.bytes()),
-        };
         Section {
             meta: text.as_ref().and_then(|_| hash.get(meta)),
-            is_broken: parsed.is_none(),
-            document: parsed.unwrap_or_default(),
             text,
         }
     }
 
-    /// As it is stored, in bytes; an absent one counts nothing.
-    fn size(&self) -> usize {
-        self.text.as_ref().map_or(0, |text| text.bytes().len())
+    fn bytes(&self) -> &[u8] {
+        self.text.as_ref().map_or(b"", |text| text.bytes())
     }
 
-    fn stored_text(&self) -> String {
-        let bytes = self.text.as_ref().map_or(&b""[..], |text| text.bytes());
-        String::from_utf8_lossy(bytes).into_owned()
+    /// The document; `None` when other hands wrote what is no JSON object.
+    fn parse(&self) -> Option<Document<'_>> {
+        match self.bytes() {
+            b"" => Some(Document::default()),
+            text => Document::parse(text),
+        }
     }
 
-    fn times(&self) -> Times {
+    /// The same, where what is no JSON object counts as empty.
+    fn document(&self) -> Document<'_> {
+        self.parse().unwrap_or_default()
+    }
+
+    fn times(&self, document: &Document<'_>) -> Times {
         let meta = self.meta.as_ref().map_or(&b""[..], |meta| meta.bytes());
-        Times::decode(meta, leaves(&self.document))
+        Times::decode(meta, document.leaves())
     }
 }
 
@@ -131,13 +130,13 @@ impl Stored {
             return Ok(Stored::default());
         };
         let f = place.fields();
+        let delta = hash.get(&f.delta);
         let mut stored = Stored {
             exists: false,
             version: 0,
             desired: Section::read(&hash, &f.desired, &f.desired_meta),
             reported: Section::read(&hash, &f.reported, &f.reported_meta),
-            delta: hash
-                .get(&f.delta)
+            delta: delta
                 .and_then(|delta| String::from_utf8(delta.bytes().to_vec()).ok())
                 .unwrap_or_default(),
         };
@@ -154,28 +153,14 @@ impl Stored {
 
     /// What the plain recipe wrote has no version: a shadow that holds something gets its first.
     fn version_of_recipe(&self) -> u64 {
-        u64::from(!self.desired.document.is_empty() || !self.reported.document.is_empty())
+        let is_empty = |section: &Section| matches!(section.bytes(), b"" | b"{}");
+        u64::from(!is_empty(&self.desired) || !is_empty(&self.reported))
     }
 
     /// What the two documents amount to, whatever stands in the delta's field.
     fn delta_of_documents(&self) -> String {
-        text_unless_empty(delta(&self.desired.document, &self.reported.document))
+        delta(&self.desired.document(), &self.reported.document())
     }
-}
-
-/// A document as compact JSON; an empty one as no text.
-fn text_unless_empty(document: Object) -> String {
-    if document.is_empty() {
-        String::new()
-    } else {
-        text(&document)
-    }
-}
-
-/// A document as compact JSON.
-fn text(document: &Object) -> String {
-    // Maps with text keys always can be written.
-    serde_json::to_string(document).unwrap_or_default()
 }
 
 /// The outstanding delta of a device's classic shadow as JSON text, unparsed.

@@ -1,54 +1,16 @@
 //! Reading a shadow: the whole document, both sides of what is outstanding, the names there are.
 
-use std::borrow::Cow;
+use devicestate_core::shadow::delta::both_sides;
+use devicestate_core::shadow::document::Document;
 
-use serde::Serialize;
-
-use devicestate_core::json::Object;
-use devicestate_core::shadow::delta::{both_sides, delta};
-
-use super::{Device, Error, Fleet, Result};
-use super::{Name, Place, Section, Stored};
+use super::{Device, Error, Fleet, Name, Place, Result, Section, Stored};
 use crate::fleet::keys::VERSION_OF;
 use crate::fleet::presence::expect;
+use crate::fleet::{events, settings};
 use crate::store::{Arg, Ctx, KeyType};
 
-/// A shadow as AWS IoT shows it, with times in milliseconds.
-#[derive(Serialize)]
-struct Document<'a> {
-    state: State<'a>,
-    metadata: State<'a>,
-    version: u64,
-    timestamp: u64,
-}
-
-/// Without what is empty.
-#[derive(Default, Serialize)]
-struct State<'a> {
-    #[serde(skip_serializing_if = "is_empty")]
-    desired: Cow<'a, Object>,
-    #[serde(skip_serializing_if = "is_empty")]
-    reported: Cow<'a, Object>,
-    #[serde(skip_serializing_if = "is_empty")]
-    delta: Cow<'a, Object>,
-}
-
-fn is_empty(document: &Object) -> bool {
-    document.is_empty()
-}
-
-/// What `DEVICE.DELTA` answers.
-#[derive(Serialize)]
-struct Sides<'a> {
-    device_id: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    name: Name<'a>,
-    in_sync: bool,
-    version: u64,
-    delta: Object,
-}
-
-/// The whole shadow as JSON; `None` when there is none.
+/// The whole shadow as AWS IoT shows it, with times in milliseconds, as JSON and without what is
+/// empty; `None` when there is none.
 pub fn document(
     ctx: &Ctx<'_>,
     fleet: &Fleet,
@@ -63,52 +25,50 @@ pub fn document(
     if !stored.exists {
         return Ok(None);
     }
-    let (desired, reported) = (&stored.desired.document, &stored.reported.document);
-    let document = Document {
-        state: State {
-            desired: Cow::Borrowed(desired),
-            reported: Cow::Borrowed(reported),
-            delta: Cow::Owned(delta(desired, reported)),
-        },
-        metadata: State {
-            desired: Cow::Owned(metadata_of(&stored.desired)),
-            reported: Cow::Owned(metadata_of(&stored.reported)),
-            ..State::default()
-        },
-        version: stored.version,
-        timestamp: now,
-    };
-    json(&document).map(Some)
-}
-
-/// Empty where no times are kept.
-fn metadata_of(section: &Section) -> Object {
-    match section.meta {
-        Some(_) => section.times().metadata(&section.document),
-        None => Object::new(),
+    let (mut state, mut metadata) = (Vec::new(), Vec::new());
+    let sections = [("desired", &stored.desired), ("reported", &stored.reported)];
+    for (name, section) in sections {
+        let document = section.document();
+        if document.is_empty() {
+            continue;
+        }
+        if has_metadata(section, &document) {
+            let times = section.times(&document).metadata(&document);
+            metadata.push(format!("\"{name}\":{times}"));
+        }
+        state.push(format!("\"{name}\":{}", document.text()));
     }
+    let outstanding = stored.delta_of_documents();
+    if !outstanding.is_empty() {
+        state.push(format!("\"delta\":{outstanding}"));
+    }
+    let (state, metadata, version) = (state.join(","), metadata.join(","), stored.version);
+    Ok(Some(format!(
+        "{{\"state\":{{{state}}},\"metadata\":{{{metadata}}},\"version\":{version},\"timestamp\":{now}}}"
+    )))
 }
 
-fn json(document: &impl Serialize) -> Result<String> {
-    serde_json::to_string(document).map_err(Error::usage)
+/// Empty objects have no leaf, so no times are stored for a document that holds nothing else.
+fn has_metadata(section: &Section, document: &Document<'_>) -> bool {
+    section.meta.is_some() || (document.leaves() == 0 && settings::SHADOW_METADATA.is_on())
 }
 
-/// Desired and reported value of every top-level member that differs.
+/// Desired and reported value of every top-level member that differs, as JSON.
 pub fn sides(ctx: &Ctx<'_>, fleet: &Fleet, id: &str, name: Name<'_>) -> Result<String> {
     let device = registered(ctx, fleet, id)?;
     let stored = Stored::read(ctx, Some(&device), &Place::new(fleet, id, name))?;
     if let Some(name) = name.filter(|_| !stored.exists) {
         return Err(Error::no_shadow(name));
     }
-    let (desired, reported) = (&stored.desired.document, &stored.reported.document);
-    let outstanding = delta(desired, reported);
-    json(&Sides {
-        device_id: id,
-        name,
-        in_sync: outstanding.is_empty(),
-        version: stored.version,
-        delta: both_sides(&outstanding, desired, reported),
-    })
+    let sides = both_sides(&stored.desired.document(), &stored.reported.document());
+    let mut answer = events::Message::about(id);
+    if let Some(name) = name {
+        answer.text("name", name);
+    }
+    answer.json("in_sync", if sides == "{}" { "true" } else { "false" });
+    answer.number("version", stored.version);
+    answer.json("delta", &sides);
+    Ok(answer.finish())
 }
 
 /// The named shadows that exist, sorted.

@@ -1,7 +1,7 @@
 //! Who hears of a change of a shadow: the device, the fleet's channels and streams, its history.
 
 use super::update::Prepared;
-use super::{text, Name};
+use super::Name;
 use super::{Device, Fleet, Result};
 use crate::fleet::events::{self, Message};
 use crate::fleet::sweeper::Trouble;
@@ -114,7 +114,7 @@ impl Prepared<'_> {
     ) -> Result<()> {
         if self.place.name.is_none() {
             let is_in_sync = self.delta.is_empty();
-            if self.delta_changed {
+            if self.moves {
                 index(ctx, fleet, device, is_in_sync)?;
             }
             fleet.know(&device.id, self.version, is_in_sync);
@@ -125,18 +125,16 @@ impl Prepared<'_> {
             ("reported", self.reported_change()),
         ] {
             if let Some(change) = change {
-                let (old, new) = (text(&change.old), text(&change.new));
                 let entry = history::Entry::Change {
                     kind,
                     name,
                     version,
-                    old: &old,
-                    new: &new,
+                    change,
                 };
                 history::append(ctx, fleet, device, &entry, now);
             }
         }
-        if let Some(report) = &self.report {
+        if let Some(report) = self.report() {
             self.tell_report(ctx, fleet, device, report, now);
         }
         if self.tells_device {

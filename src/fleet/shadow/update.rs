@@ -5,15 +5,16 @@
 
 use devicestate_core::json::Object;
 use devicestate_core::shadow::delta::delta;
+use devicestate_core::shadow::document::Document;
 use devicestate_core::shadow::merge::{self, Change};
 use devicestate_core::shadow::request::{Refusal, Request, Section as RequestSection};
 use devicestate_core::shadow::times::Times;
 
-use super::{deleted_field, text, text_unless_empty, Name, Place, Section, Stored};
+use super::{deleted_field, Name, Place, Section, Stored};
 use super::{Device, Error, Fleet, Result};
 use crate::fleet::presence::expect;
 use crate::fleet::{heartbeat, history, registry, settings};
-use crate::store::{Arg, Ctx, KeyType};
+use crate::store::{pair, Arg, Ctx, KeyType};
 
 /// What is to become of a document.
 #[derive(Default)]
@@ -66,7 +67,10 @@ impl Update {
             }
             Some(expected) if expected != stored.version => {
                 fleet.stats.conflicts.add(1);
-                Err(Error::version_conflict(expected, stored.version))
+                Err(match self.is_aws {
+                    true => Error::aws_version_conflict(expected, stored.version),
+                    false => Error::version_conflict(expected, stored.version),
+                })
             }
             _ => Ok(()),
         }
@@ -96,23 +100,25 @@ pub struct Prepared<'a> {
     pub version: u64,
     /// The outstanding delta as JSON; empty: in sync.
     pub delta: String,
-    pub(super) delta_changed: bool,
+    /// Into sync, or out of it.
+    pub(super) moves: bool,
     /// The device is told what is outstanding, or that nothing is any more.
     pub(super) tells_device: bool,
-    /// What the client sent as its report, as JSON; `None`: it sent none.
-    pub(super) report: Option<String>,
+    reports: bool,
     /// The desired document as JSON, changed or not; empty: there is none.
     pub(super) desired_text: String,
     desired: Option<NewSection>,
     reported: Option<NewSection>,
     drops_delta: bool,
+    drops_desired: bool,
     /// The shadow was deleted before.
     revives: bool,
 }
 
 /// A document that takes the place of the stored one.
 struct NewSection {
-    /// Empty: the document goes.
+    /// What the client sent to be merged, as JSON.
+    sent: Option<String>,
     text: String,
     /// Empty: no times are kept.
     times: String,
@@ -212,60 +218,51 @@ pub fn prepare<'a>(
     let place = Place::new(fleet, id, name);
     let stored = Stored::read(ctx, device, &place)?;
     update.check_version(fleet, &stored)?;
-    for (section, patch, name) in [
-        (&stored.desired, &update.desired, "desired"),
-        (&stored.reported, &update.reported, "reported"),
-    ] {
-        if section.is_broken && patch.as_ref().is_some_and(|patch| !patch.replace) {
-            return Err(Error::usage(format_args!(
-                "the stored {name} document of device '{id}' is not a JSON object; use REPLACE"
-            )));
-        }
-    }
+    let desired = read_section(&stored.desired, &update.desired, "desired", id)?;
+    let reported = read_section(&stored.reported, &update.reported, "reported", id)?;
     let old_delta = match device {
         // The plain recipe stored none.
-        Some(device) if device.from_recipe && name.is_none() => stored.delta_of_documents(),
+        Some(device) if device.from_recipe && name.is_none() => delta(&desired, &reported),
         _ => stored.delta.clone(),
     };
     let had_delta = !stored.delta.is_empty() || !old_delta.is_empty();
     let sets_desired = update.desired.is_some();
-    let report = update.reported.as_ref().map(|patch| text(&patch.document));
+    let reports = update.reported.is_some();
     // A shadow that is made exists from now on: it has a reported document.
-    let reported = match update.reported {
+    let patch = match update.reported {
         None if !stored.exists => Some(Patch::default()),
         patch => patch,
     };
 
-    let (desired, mut new_desired) = merge_section(stored.desired, update.desired, now);
-    let (reported, new_reported) = merge_section(stored.reported, reported, now);
-    if let Some(new) = new_desired.as_mut().filter(|_| desired.document.is_empty()) {
-        new.text.clear();
-    }
-    let text_of = |new: &Option<NewSection>, old: &Section| match new {
+    let (desired, new_desired) = merge_section(&stored.desired, desired, update.desired, now);
+    let (reported, new_reported) = merge_section(&stored.reported, reported, patch, now);
+    let desired_text = match &new_desired {
+        _ if desired.is_empty() => String::new(),
         Some(new) => new.text.clone(),
-        None => old.stored_text(),
+        None => String::from_utf8_lossy(stored.desired.bytes()).into_owned(),
     };
-    let desired_text = text_of(&new_desired, &desired);
-    let size = desired_text.len()
-        + new_reported
-            .as_ref()
-            .map_or(reported.size(), |new| new.text.len());
+    let reported_size = match &new_reported {
+        Some(new) => new.text.len(),
+        None => stored.reported.bytes().len(),
+    };
+    let size = desired_text.len() + reported_size;
     let limit = settings::MAX_DOCUMENT_BYTES.value();
     if size as u64 > limit {
         return Err(Error::shadow_too_large(update.argument, size, limit));
     }
 
-    let delta = text_unless_empty(delta(&desired.document, &reported.document));
+    let delta = delta(&desired, &reported);
     let delta_changed = delta != old_delta;
     let prepared = Prepared {
         version: stored.version.saturating_add(1),
         tells_device: delta_changed || (sets_desired && !delta.is_empty()),
         drops_delta: delta.is_empty() && had_delta,
         revives: !stored.exists && stored.version > 0,
+        moves: delta.is_empty() != old_delta.is_empty(),
         delta,
-        delta_changed,
-        report,
+        reports,
         desired_text,
+        drops_desired: desired.is_empty() && stored.desired.text.is_some(),
         desired: new_desired,
         reported: new_reported,
         place,
@@ -274,42 +271,75 @@ pub fn prepare<'a>(
     Ok(prepared)
 }
 
+/// The stored document, unless it is broken and not about to be replaced.
+fn read_section<'s>(
+    stored: &'s Section,
+    patch: &Option<Patch>,
+    name: &str,
+    id: &str,
+) -> Result<Document<'s>> {
+    match (stored.parse(), patch) {
+        (Some(document), _) => Ok(document),
+        (None, Some(patch)) if !patch.replace => Err(Error::usage(format_args!(
+            "the stored {name} document of device '{id}' is not a JSON object, replace it"
+        ))),
+        (None, _) => Ok(Document::default()),
+    }
+}
+
 /// The document after a patch, and what has to be written of it; without a patch it stays.
-fn merge_section(old: Section, patch: Option<Patch>, now: u64) -> (Section, Option<NewSection>) {
+fn merge_section<'s>(
+    stored: &Section,
+    document: Document<'s>,
+    patch: Option<Patch>,
+    now: u64,
+) -> (Document<'s>, Option<NewSection>) {
     let Some(patch) = patch else {
-        return (old, None);
+        return (document, None);
     };
     let keeps_times = settings::SHADOW_METADATA.is_on();
-    let (had_text, had_times) = (old.text.is_some(), old.meta.is_some());
+    let sent = (!patch.replace).then(|| Document::of(&patch.document).text());
     let merged = if patch.replace {
-        merge::replace(&old.document, patch.document, now)
+        merge::replace(&document, patch.document, now)
     } else {
-        let times = if keeps_times {
-            old.times()
-        } else {
-            Times::default()
+        let times = match keeps_times {
+            true => stored.times(&document),
+            false => Times::default(),
         };
-        merge::merge(old.document, &times, patch.document, now)
+        merge::merge(document, &times, patch.document, now)
     };
     let new = NewSection {
-        text: text(&merged.document),
-        times: if keeps_times {
-            merged.times.encode()
-        } else {
-            String::new()
+        sent,
+        text: merged.document.text(),
+        times: match keeps_times {
+            true => merged.times.encode(),
+            false => String::new(),
         },
-        had_text,
-        had_times,
+        had_text: stored.text.is_some(),
+        had_times: stored.meta.is_some(),
         change: merged.change,
     };
-    let section = Section {
-        document: merged.document,
-        ..Section::default()
-    };
-    (section, Some(new))
+    (merged.document, Some(new))
+}
+
+impl NewSection {
+    /// A patch that tells the change: what the client sent, or what its replacing amounts to.
+    fn patch(&self) -> &str {
+        match (&self.sent, &self.change) {
+            (Some(sent), _) => sent,
+            (None, Some(change)) => &change.new,
+            (None, None) => "{}",
+        }
+    }
 }
 
 impl Prepared<'_> {
+    /// A patch that tells what was reported, as JSON.
+    pub(super) fn report(&self) -> Option<&str> {
+        let reported = self.reported.as_ref().filter(|_| self.reports);
+        reported.map(NewSection::patch)
+    }
+
     pub(super) fn desired_change(&self) -> Option<&Change> {
         self.desired.as_ref()?.change.as_ref()
     }
@@ -330,10 +360,10 @@ impl Prepared<'_> {
         if self.tells_device {
             expect(ctx, &keys.events, KeyType::Stream)?;
         }
-        if self.delta_changed && self.place.name.is_none() {
+        if self.moves && self.place.name.is_none() {
             expect(ctx, &keys.out_of_sync, KeyType::Set)?;
         }
-        if self.report.is_some() && settings::REPORTS_MAXLEN.value() > 0 {
+        if self.reports && settings::REPORTS_MAXLEN.value() > 0 {
             expect(ctx, &keys.reports, KeyType::Stream)?;
         }
         let is_change = self.desired_change().is_some() || self.reported_change().is_some();
@@ -343,23 +373,30 @@ impl Prepared<'_> {
         Ok(())
     }
 
-    /// What goes into the hash of the shadow: fields and values.
+    /// What goes into the hash of the shadow: fields and values. A document that is what it was is
+    /// not written again.
     pub fn fields(&self) -> Vec<Arg<'_>> {
         let f = self.place.fields();
         let mut fields = vec![Arg::Str(&f.version), self.version.into()];
-        for (new, field, meta) in [
-            (&self.reported, &f.reported, &f.reported_meta),
-            (&self.desired, &f.desired, &f.desired_meta),
+        for (new, field, meta, drops) in [
+            (&self.reported, &f.reported, &f.reported_meta, false),
+            (
+                &self.desired,
+                &f.desired,
+                &f.desired_meta,
+                self.desired_text.is_empty(),
+            ),
         ] {
             let Some(new) = new else { continue };
-            for (field, text) in [(field, &new.text), (meta, &new.times)] {
-                if !text.is_empty() {
-                    fields.extend([Arg::Str(field), text.as_str().into()]);
-                }
+            if !drops && (new.change.is_some() || !new.had_text) {
+                fields.extend(pair(field, new.text.as_str()));
+            }
+            if !new.times.is_empty() {
+                fields.extend(pair(meta, new.times.as_str()));
             }
         }
-        if !self.delta.is_empty() {
-            fields.extend([Arg::Str(&f.delta), self.delta.as_str().into()]);
+        if self.tells_device && !self.delta.is_empty() {
+            fields.extend(pair(&f.delta, self.delta.as_str()));
         }
         fields
     }
@@ -368,17 +405,19 @@ impl Prepared<'_> {
     pub(super) fn drop_stale_fields(&self, ctx: &Ctx<'_>) -> Result<()> {
         let f = self.place.fields();
         let mut hdel = vec![Arg::Str(&self.place.key)];
-        for (new, field, meta) in [
-            (&self.reported, &f.reported, &f.reported_meta),
-            (&self.desired, &f.desired, &f.desired_meta),
+        for (new, meta) in [
+            (&self.reported, &f.reported_meta),
+            (&self.desired, &f.desired_meta),
         ] {
-            let Some(new) = new else { continue };
-            if new.text.is_empty() && new.had_text {
-                hdel.push(Arg::Str(field));
-            }
-            if new.times.is_empty() && new.had_times {
+            if new
+                .as_ref()
+                .is_some_and(|new| new.times.is_empty() && new.had_times)
+            {
                 hdel.push(Arg::Str(meta));
             }
+        }
+        if self.drops_desired {
+            hdel.push(Arg::Str(&f.desired));
         }
         if self.drops_delta {
             hdel.push(Arg::Str(&f.delta));
@@ -400,17 +439,14 @@ impl Prepared<'_> {
     ) -> Result<()> {
         // First what may still fail.
         self.tell_outstanding(ctx, fleet, device, now)?;
-        let mut hset = vec![Arg::Str(&self.place.key)];
-        hset.extend(self.fields());
+        let mut fields = self.fields();
         if self.place.name.is_none() {
-            hset.extend_from_slice(more);
+            fields.extend_from_slice(more);
             device.version = self.version;
         } else if !more.is_empty() {
-            let mut of_device = vec![Arg::Str(&device.key)];
-            of_device.extend_from_slice(more);
-            ctx.write(c"HSET", &of_device)?;
+            ctx.hset(&device.key, more)?;
         }
-        ctx.write(c"HSET", &hset)?;
+        ctx.hset(&self.place.key, &fields)?;
         self.drop_stale_fields(ctx)?;
         self.drop_tombstone(ctx)?;
         self.finish(ctx, fleet, device, now)

@@ -5,38 +5,82 @@
 //! is taken whole. Numbers compare by value (10 is 10.0). An empty object is in sync with any
 //! object, since it asks for nothing in it, and outstanding against anything else.
 
-use serde_json::{json, Number, Value};
+use serde_json::{Number, Value};
 
-use crate::json::Object;
+use super::document::{parse_leaf, write_key, Document, Node};
 
-/// The outstanding delta; empty when the two are in sync.
-pub fn delta(desired: &Object, reported: &Object) -> Object {
-    let outstanding = desired.iter().filter_map(|(key, wanted)| {
-        let outstanding = match (wanted, reported.get(key)) {
-            (Value::Object(wanted), Some(Value::Object(found))) => {
-                let inner = delta(wanted, found);
-                (!inner.is_empty()).then_some(Value::Object(inner))
-            }
-            (wanted, Some(found)) if is_same(wanted, found) => None,
-            (wanted, _) => Some(wanted.clone()),
-        };
-        Some((key.clone(), outstanding?))
-    });
-    outstanding.collect()
+/// The outstanding delta as JSON; empty when the two are in sync.
+pub fn delta(desired: &Document<'_>, reported: &Document<'_>) -> String {
+    let mut text = "{".to_owned();
+    write_delta(&mut text, desired, reported);
+    if text.len() == 1 {
+        return String::new();
+    }
+    text.push('}');
+    text
 }
 
-/// For operators: desired and reported value of every top-level member of `delta`, whole. What is
-/// not reported is null.
-pub fn both_sides(delta: &Object, desired: &Object, reported: &Object) -> Object {
-    let value = |document: &Object, key| document.get(key).cloned().unwrap_or(Value::Null);
-    let members = delta.keys().map(|key| {
-        let sides = json!({"desired": value(desired, key), "reported": value(reported, key)});
-        (key.clone(), sides)
-    });
-    members.collect()
+/// Writes the members that are outstanding.
+fn write_delta(text: &mut String, desired: &Document<'_>, reported: &Document<'_>) {
+    for member in &desired.members {
+        let before = text.len();
+        match (&member.node, reported.get(&member.key)) {
+            (Node::Object(wanted), Some(Node::Object(found))) => {
+                write_key(text, &member.key);
+                text.push('{');
+                let empty = text.len();
+                write_delta(text, wanted, found);
+                match text.len() == empty {
+                    true => text.truncate(before),
+                    false => text.push('}'),
+                }
+            }
+            (Node::Leaf(wanted), Some(Node::Leaf(found))) if is_same_leaf(wanted, found) => {}
+            (wanted, _) => {
+                write_key(text, &member.key);
+                wanted.write(text);
+            }
+        }
+    }
+}
+
+/// For operators, as JSON: desired and reported value of every top-level member that differs,
+/// whole. What is not reported is null.
+pub fn both_sides(desired: &Document<'_>, reported: &Document<'_>) -> String {
+    let mut text = "{".to_owned();
+    for member in &desired.members {
+        let found = reported.get(&member.key);
+        let is_in_sync = match (&member.node, found) {
+            (Node::Object(wanted), Some(Node::Object(found))) => delta(wanted, found).is_empty(),
+            (Node::Leaf(wanted), Some(Node::Leaf(found))) => is_same_leaf(wanted, found),
+            _ => false,
+        };
+        if is_in_sync {
+            continue;
+        }
+        write_key(&mut text, &member.key);
+        text.push_str("{\"desired\":");
+        member.node.write(&mut text);
+        text.push_str(",\"reported\":");
+        match found {
+            Some(found) => found.write(&mut text),
+            None => text.push_str("null"),
+        }
+        text.push('}');
+    }
+    text.push('}');
+    text
 }
 
 /// Equal as JSON values, numbers by their value.
+fn is_same_leaf(a: &str, b: &str) -> bool {
+    a == b
+        || match (parse_leaf(a), parse_leaf(b)) {
+            (Some(a), Some(b)) => is_same(&a, &b),
+            _ => false,
+        }
+}
+
 fn is_same(a: &Value, b: &Value) -> bool {
     match (a, b) {
         (Value::Number(a), Value::Number(b)) => is_same_number(a, b),
@@ -72,13 +116,16 @@ fn is_same_as_double(whole: i128, double: &Number) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::json::Object;
     use crate::shadow::merge::merge;
-    use crate::shadow::testing::{any_object, object};
+    use crate::shadow::testing::{any_object, object, parsed};
     use crate::shadow::times::Times;
     use proptest::prelude::*;
+    use serde_json::json;
 
     fn of(desired: Value, reported: Value) -> Value {
-        Value::Object(delta(&object(desired), &object(reported)))
+        let (desired, reported) = (object(desired), object(reported));
+        parsed(&delta(&Document::of(&desired), &Document::of(&reported)))
     }
 
     /// S1, AWS developer guide, "delta state": what is only reported does not appear.
@@ -198,9 +245,11 @@ mod tests {
             object(json!({"interval":30,"net":{"ssid":"x","ip":{"v":4}},"same":1,"new":{}}));
         let reported =
             object(json!({"interval":10,"net":{"ssid":"x","ip":{"v":6},"rssi":-5},"same":1}));
-        let delta = delta(&desired, &reported);
         assert_eq!(
-            Value::Object(both_sides(&delta, &desired, &reported)),
+            parsed(&both_sides(
+                &Document::of(&desired),
+                &Document::of(&reported)
+            )),
             json!({
                 "interval":{"desired":30,"reported":10},
                 "net":{
@@ -213,8 +262,8 @@ mod tests {
     }
 
     /// A document as it is stored: without nulls.
-    fn stored(document: Object) -> Object {
-        merge(Object::new(), &Times::default(), document, 1).document
+    fn stored(document: Object) -> Document<'static> {
+        merge(Document::default(), &Times::default(), document, 1).document
     }
 
     proptest! {
@@ -224,22 +273,22 @@ mod tests {
             reported in any_object(),
         ) {
             let (desired, reported) = (stored(desired), stored(reported));
-            let outstanding = delta(&desired, &reported);
+            let outstanding = object(parsed(&delta(&desired, &reported)));
             let obeyed = merge(reported, &Times::default(), outstanding, 1).document;
-            prop_assert_eq!(delta(&desired, &obeyed), Object::new());
+            prop_assert_eq!(delta(&desired, &obeyed), "");
         }
 
         #[test]
         fn a_document_is_in_sync_with_itself(document in any_object()) {
             let document = stored(document);
-            prop_assert_eq!(delta(&document, &document), Object::new());
+            prop_assert_eq!(delta(&document, &document), "");
         }
 
         #[test]
         fn both_forms_agree_on_the_members(desired in any_object(), reported in any_object()) {
             let (desired, reported) = (stored(desired), stored(reported));
-            let outstanding = delta(&desired, &reported);
-            let sides = both_sides(&outstanding, &desired, &reported);
+            let outstanding = object(parsed(&delta(&desired, &reported)));
+            let sides = object(parsed(&both_sides(&desired, &reported)));
             prop_assert!(sides.keys().eq(outstanding.keys()));
         }
     }

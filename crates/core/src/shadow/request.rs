@@ -6,9 +6,9 @@
 
 use std::fmt;
 
-use serde::Serialize;
-use serde_json::{json, Value};
+use serde_json::Value;
 
+use super::document::{write_key, Document};
 use super::times::metadata_at;
 use crate::json::{self, JsonError, Object};
 
@@ -115,44 +115,39 @@ fn section(value: Option<Value>, name: &'static str) -> Result<Option<Section>, 
     }
 }
 
-/// The `accepted` document that answers a request.
-#[derive(Debug, Serialize)]
-pub struct Accepted<'a> {
-    state: Value,
-    metadata: Value,
-    version: u64,
-    timestamp: u64,
-    #[serde(rename = "clientToken", skip_serializing_if = "Option::is_none")]
-    client_token: Option<&'a str>,
-}
-
 impl Request {
-    /// Only what the request carried comes back, nulls included.
-    pub fn accepted(&self, version: u64, now: u64) -> Accepted<'_> {
-        let (mut state, mut metadata) = (Object::new(), Object::new());
+    /// The `accepted` document that answers the request: only what it carried, nulls included.
+    pub fn accepted(&self, version: u64, now: u64) -> String {
+        let at_once = || format!("{{\"timestamp\":{now}}}");
+        let (mut state, mut metadata) = ("{".to_owned(), "{".to_owned());
         for (name, section) in [("desired", &self.desired), ("reported", &self.reported)] {
             let (value, times) = match section {
                 None => continue,
-                Some(Section::Clear) => (Value::Null, json!({ "timestamp": now })),
+                Some(Section::Clear) => ("null".to_owned(), at_once()),
                 Some(Section::Merge(patch)) => {
-                    (patch.clone().into(), metadata_at(patch, now).into())
+                    (Document::of(patch).text(), metadata_at(patch, now))
                 }
             };
-            state.insert(name.to_owned(), value);
-            metadata.insert(name.to_owned(), times);
+            write_key(&mut state, name);
+            state.push_str(&value);
+            write_key(&mut metadata, name);
+            metadata.push_str(&times);
         }
-        let (state, metadata) = if self.clears_all {
-            (Value::Null, json!({ "timestamp": now }))
-        } else {
-            (state.into(), metadata.into())
-        };
-        Accepted {
-            state,
-            metadata,
-            version,
-            timestamp: now,
-            client_token: self.client_token.as_deref(),
+        state.push('}');
+        metadata.push('}');
+        if self.clears_all {
+            (state, metadata) = ("null".to_owned(), at_once());
         }
+        let mut document = format!(
+            "{{\"state\":{state},\"metadata\":{metadata},\"version\":{version},\"timestamp\":{now}"
+        );
+        if let Some(token) = &self.client_token {
+            write_key(&mut document, "clientToken");
+            // Text always can be written as JSON.
+            document.push_str(&serde_json::to_string(token).unwrap_or_default());
+        }
+        document.push('}');
+        document
     }
 }
 
@@ -160,6 +155,7 @@ impl Request {
 mod tests {
     use super::*;
     use crate::shadow::testing::object;
+    use serde_json::json;
 
     fn refused(text: &str) -> String {
         parse(text.as_bytes(), 6).unwrap_err().to_string()
@@ -167,7 +163,7 @@ mod tests {
 
     fn accepted(text: &str) -> Value {
         let request = parse(text.as_bytes(), 6).unwrap();
-        serde_json::to_value(request.accepted(7, 1_000)).unwrap()
+        serde_json::from_str(&request.accepted(7, 1_000)).unwrap()
     }
 
     /// M15, Greengrass JsonUtilTest and the AWS developer guide.

@@ -9,6 +9,7 @@ use std::fmt::Write;
 
 use serde_json::{json, Value};
 
+use super::document::{parse_leaf, write_key, Document, Node};
 use crate::json::Object;
 
 /// The time of a leaf of which none is known.
@@ -63,50 +64,50 @@ impl Times {
         text
     }
 
-    /// The time of every leaf of `document`, in its shape: `{"timestamp":ms}` for a scalar, an array
-    /// of them for an array.
-    pub fn metadata(&self, document: &Object) -> Object {
+    /// The time of every leaf of `document`, in its shape, as JSON: `{"timestamp":ms}` for a scalar,
+    /// an array of them for an array.
+    pub fn metadata(&self, document: &Document<'_>) -> String {
         let mut times = self.0.iter().copied();
         metadata_of(document, &mut || times.next().unwrap_or(UNKNOWN))
     }
 }
 
-/// The metadata of a request whose leaves, nulls included, are all written at `now`.
-pub fn metadata_at(document: &Object, now: u64) -> Object {
-    metadata_of(document, &mut || now)
+/// The metadata of a patch whose leaves, nulls included, are all written at `now`.
+pub fn metadata_at(patch: &Object, now: u64) -> String {
+    metadata_of(&Document::of(patch), &mut || now)
 }
 
-fn metadata_of(document: &Object, next: &mut impl FnMut() -> u64) -> Object {
-    let members = document.iter().map(|(key, value)| {
-        let metadata = match value {
-            Value::Object(inner) => Value::Object(metadata_of(inner, next)),
-            leaf => metadata_of_leaf(leaf, next()),
-        };
-        (key.clone(), metadata)
-    });
-    members.collect()
+fn metadata_of(document: &Document<'_>, next: &mut impl FnMut() -> u64) -> String {
+    let mut text = String::new();
+    write_metadata(&mut text, document, next);
+    text
 }
 
-fn metadata_of_leaf(leaf: &Value, time: u64) -> Value {
-    match leaf {
-        Value::Array(items) => items
-            .iter()
-            .map(|item| metadata_of_leaf(item, time))
-            .collect(),
-        Value::Object(inner) => Value::Object(metadata_at(inner, time)),
-        _ => json!({ "timestamp": time }),
+fn write_metadata(text: &mut String, document: &Document<'_>, next: &mut impl FnMut() -> u64) {
+    text.push('{');
+    for member in &document.members {
+        write_key(text, &member.key);
+        match &member.node {
+            Node::Object(inner) => write_metadata(text, inner, next),
+            Node::Leaf(leaf) if leaf.starts_with('[') => {
+                let shape = parse_leaf(leaf).unwrap_or_default();
+                text.push_str(&in_shape(&shape, next()).to_string());
+            }
+            Node::Leaf(_) => text.push_str(&in_shape(&Value::Null, next()).to_string()),
+        }
     }
+    text.push('}');
 }
 
-/// How many leaves a document has.
-pub fn leaves(document: &Object) -> usize {
-    document.values().map(leaves_of).sum()
-}
-
-fn leaves_of(value: &Value) -> usize {
-    match value {
-        Value::Object(inner) => leaves(inner),
-        _ => 1,
+/// One time in the shape of an array; of objects in it too.
+fn in_shape(shape: &Value, time: u64) -> Value {
+    match shape {
+        Value::Array(items) => items.iter().map(|item| in_shape(item, time)).collect(),
+        Value::Object(members) => members
+            .iter()
+            .map(|(key, value)| (key.clone(), in_shape(value, time)))
+            .collect(),
+        _ => json!({ "timestamp": time }),
     }
 }
 
@@ -127,22 +128,22 @@ impl<'a> Collector<'a> {
     }
 
     /// These leaves stay as they were.
-    pub(super) fn keep(&mut self, value: &Value) {
-        for _ in 0..leaves_of(value) {
+    pub(super) fn keep(&mut self, node: &Node<'_>) {
+        for _ in 0..node.leaves() {
             self.new.push(self.old.next().copied().unwrap_or(UNKNOWN));
         }
     }
 
     /// These leaves are gone.
-    pub(super) fn drop(&mut self, value: &Value) {
-        for _ in 0..leaves_of(value) {
+    pub(super) fn drop(&mut self, node: &Node<'_>) {
+        for _ in 0..node.leaves() {
             self.old.next();
         }
     }
 
     /// These leaves are written now.
-    pub(super) fn write(&mut self, value: &Value) {
-        self.new.resize(self.new.len() + leaves_of(value), self.now);
+    pub(super) fn write(&mut self, node: &Node<'_>) {
+        self.new.resize(self.new.len() + node.leaves(), self.now);
     }
 
     pub(super) fn finish(self) -> Times {
@@ -195,10 +196,12 @@ mod tests {
     /// document, with an array for an array.
     #[test]
     fn metadata_has_the_shape_of_the_document() {
-        let document = object(json!({"a":{"b":1,"e":{}},"c":[1,[2],{"d":3}],"f":"x"}));
-        assert_eq!(leaves(&document), 3);
+        let object = object(json!({"a":{"b":1,"e":{}},"c":[1,[2],{"d":3}],"f":"x"}));
+        let document = Document::of(&object);
+        assert_eq!(document.leaves(), 3);
+        let metadata = times(&[10, 20, 30]).metadata(&document);
         assert_eq!(
-            Value::Object(times(&[10, 20, 30]).metadata(&document)),
+            serde_json::from_str::<Value>(&metadata).unwrap(),
             json!({
                 "a":{"b":{"timestamp":10},"e":{}},
                 "c":[{"timestamp":20},[{"timestamp":20}],{"d":{"timestamp":20}}],
@@ -222,9 +225,10 @@ mod tests {
         }
 
         #[test]
-        fn metadata_tells_every_leaf(document in any_object()) {
-            let times = Times(vec![7; leaves(&document)]);
-            prop_assert_eq!(times.metadata(&document), metadata_at(&document, 7));
+        fn metadata_tells_every_leaf(object in any_object()) {
+            let document = Document::of(&object);
+            let times = Times(vec![7; document.leaves()]);
+            prop_assert_eq!(times.metadata(&document), metadata_at(&object, 7));
         }
     }
 }

@@ -1,0 +1,343 @@
+//! A document as a tree that borrows its text.
+//!
+//! A change of a shadow touches a few leaves of documents that are stored as text, so they are not
+//! parsed into values: a leaf stays the piece of JSON that it is in the text. Leaves are scalars and
+//! arrays, whatever is no object; members are sorted by key.
+
+use std::borrow::Cow;
+use std::cmp::Ordering;
+
+use serde::de::IgnoredAny;
+use serde_json::Value;
+
+use crate::json::Object;
+
+/// See the module's comment.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Document<'a> {
+    pub(super) members: Vec<Member<'a>>,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Member<'a> {
+    /// Without quotes and escapes.
+    pub key: Cow<'a, str>,
+    pub node: Node<'a>,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Node<'a> {
+    Object(Document<'a>),
+    /// JSON text.
+    Leaf(Cow<'a, str>),
+}
+
+impl<'a> Document<'a> {
+    /// Reads the text of an object, which other hands may have written: nulls mean nothing, and of
+    /// two equal keys the last counts. `None` when it is no JSON object.
+    pub fn parse(text: &'a [u8]) -> Option<Document<'a>> {
+        // Whoever scans valid JSON need not look for errors.
+        serde_json::from_slice::<IgnoredAny>(text).ok()?;
+        let text = std::str::from_utf8(text).ok()?;
+        let mut scanner = Scanner { text, at: 0 };
+        scanner.skip_space();
+        match scanner.peek() {
+            b'{' => Some(scanner.object()),
+            _ => None,
+        }
+    }
+
+    /// The same tree of a parsed object.
+    pub fn of(object: &'a Object) -> Document<'a> {
+        let members = object.iter().map(|(key, value)| Member {
+            key: Cow::Borrowed(key),
+            node: Node::of(value),
+        });
+        Document {
+            members: members.collect(),
+        }
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.members.is_empty()
+    }
+
+    /// How many leaves there are.
+    pub fn leaves(&self) -> usize {
+        self.members.iter().map(|member| member.node.leaves()).sum()
+    }
+
+    /// As compact JSON.
+    pub fn text(&self) -> String {
+        let mut text = String::with_capacity(256);
+        self.write(&mut text);
+        text
+    }
+
+    pub(super) fn write(&self, text: &mut String) {
+        text.push('{');
+        for member in &self.members {
+            write_key(text, &member.key);
+            member.node.write(text);
+        }
+        text.push('}');
+    }
+
+    pub(super) fn get(&self, key: &str) -> Option<&Node<'a>> {
+        let found = self.members.binary_search_by(|m| m.key.as_ref().cmp(key));
+        found.ok().map(|index| &self.members[index].node)
+    }
+}
+
+impl<'a> Node<'a> {
+    fn of(value: &'a Value) -> Node<'a> {
+        match value {
+            Value::Object(object) => Node::Object(Document::of(object)),
+            leaf => Node::Leaf(Cow::Owned(leaf.to_string())),
+        }
+    }
+
+    fn is_null(&self) -> bool {
+        matches!(self, Node::Leaf(leaf) if leaf == "null")
+    }
+
+    pub fn leaves(&self) -> usize {
+        match self {
+            Node::Object(inner) => inner.leaves(),
+            Node::Leaf(_) => 1,
+        }
+    }
+
+    pub fn write(&self, text: &mut String) {
+        match self {
+            Node::Object(inner) => inner.write(text),
+            Node::Leaf(leaf) => text.push_str(leaf),
+        }
+    }
+
+    /// Equal as JSON, numbers by the way they are written.
+    pub fn is_same(&self, other: &Node<'_>) -> bool {
+        match (self, other) {
+            (Node::Leaf(a), Node::Leaf(b)) => {
+                // The same text, or another spelling of the same value.
+                a == b || parse_leaf(a).is_some_and(|a| Some(a) == parse_leaf(b))
+            }
+            (Node::Object(a), Node::Object(b)) => {
+                a.members.len() == b.members.len()
+                    && a.members
+                        .iter()
+                        .zip(&b.members)
+                        .all(|(a, b)| a.key == b.key && a.node.is_same(&b.node))
+            }
+            _ => false,
+        }
+    }
+}
+
+pub(super) fn parse_leaf(text: &str) -> Option<Value> {
+    serde_json::from_str(text).ok()
+}
+
+/// Begins a member: a comma unless it is the first of its object, the key, a colon.
+pub(super) fn write_key(text: &mut String, key: &str) {
+    if !text.ends_with('{') {
+        text.push(',');
+    }
+    let needs_escape = |byte: u8| byte < 0x20 || byte == b'"' || byte == b'\\';
+    if key.bytes().any(needs_escape) {
+        // Text always can be written as JSON.
+        text.push_str(&serde_json::to_string(key).unwrap_or_default());
+    } else {
+        text.push('"');
+        text.push_str(key);
+        text.push('"');
+    }
+    text.push(':');
+}
+
+/// Walks the text of a valid JSON object.
+struct Scanner<'a> {
+    text: &'a str,
+    at: usize,
+}
+
+impl<'a> Scanner<'a> {
+    /// The next byte; 0 at the end, which valid JSON never reaches.
+    fn peek(&self) -> u8 {
+        self.text.as_bytes().get(self.at).copied().unwrap_or(0)
+    }
+
+    fn skip_space(&mut self) {
+        while matches!(self.peek(), b' ' | b'\t' | b'\n' | b'\r') {
+            self.at += 1;
+        }
+    }
+
+    /// From `{` to behind its `}`.
+    fn object(&mut self) -> Document<'a> {
+        let mut members: Vec<Member<'a>> = Vec::with_capacity(8);
+        let (mut is_sorted, mut has_null) = (true, false);
+        self.at += 1;
+        loop {
+            self.skip_space();
+            match self.peek() {
+                b'"' => {}
+                b',' => {
+                    self.at += 1;
+                    continue;
+                }
+                _ => break,
+            }
+            let key = self.key();
+            self.skip_space();
+            self.at += 1;
+            self.skip_space();
+            let node = match self.peek() {
+                b'{' => Node::Object(self.object()),
+                _ => Node::Leaf(Cow::Borrowed(self.leaf())),
+            };
+            has_null |= node.is_null();
+            let last = members.last();
+            is_sorted &= last.is_none_or(|last| last.key.cmp(&key) == Ordering::Less);
+            members.push(Member { key, node });
+        }
+        self.at += 1;
+        if !is_sorted {
+            // Behind one another, the last of equal keys first.
+            members.reverse();
+            members.sort_by(|a, b| a.key.cmp(&b.key));
+            members.dedup_by(|b, a| a.key == b.key);
+        }
+        if has_null {
+            members.retain(|member| !member.node.is_null());
+        }
+        Document { members }
+    }
+
+    fn key(&mut self) -> Cow<'a, str> {
+        let quoted = self.string();
+        let inner = &quoted[1..quoted.len() - 1];
+        match inner.contains('\\') {
+            false => Cow::Borrowed(inner),
+            true => Cow::Owned(serde_json::from_str(quoted).unwrap_or_default()),
+        }
+    }
+
+    /// A string with its quotes.
+    fn string(&mut self) -> &'a str {
+        let start = self.at;
+        self.at += 1;
+        loop {
+            match self.peek() {
+                b'\\' => self.at += 2,
+                b'"' | 0 => break,
+                _ => self.at += 1,
+            }
+        }
+        self.at += 1;
+        &self.text[start..self.at]
+    }
+
+    /// A scalar or an array.
+    fn leaf(&mut self) -> &'a str {
+        let start = self.at;
+        match self.peek() {
+            b'"' => return self.string(),
+            b'[' => self.skip_array(),
+            _ => {
+                while !matches!(
+                    self.peek(),
+                    b',' | b'}' | b']' | b' ' | b'\t' | b'\n' | b'\r' | 0
+                ) {
+                    self.at += 1;
+                }
+            }
+        }
+        &self.text[start..self.at]
+    }
+
+    fn skip_array(&mut self) {
+        let mut depth = 0usize;
+        loop {
+            match self.peek() {
+                b'"' => {
+                    self.string();
+                    continue;
+                }
+                b'[' | b'{' => depth += 1,
+                b']' | b'}' => depth -= 1,
+                0 => return,
+                _ => {}
+            }
+            self.at += 1;
+            if depth == 0 {
+                return;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::shadow::testing::{any_object, stored as stored_value};
+    use proptest::prelude::*;
+
+    fn rewritten(text: &str) -> Option<String> {
+        Document::parse(text.as_bytes()).map(|document| document.text())
+    }
+
+    #[test]
+    fn a_document_comes_back_as_it_was() {
+        for text in [
+            "{}",
+            r#"{"a":1}"#,
+            r#"{"a":{"b":{"c":-1.5e3},"d":{}},"e":[1,"]",{"f":[null]}],"g":"\"}\\"}"#,
+            r#"{"\"":true,"a\nb":false,"ä":"ö","📟":{"x":"\u0001"}}"#,
+        ] {
+            assert_eq!(rewritten(text).as_deref(), Some(text));
+        }
+    }
+
+    #[test]
+    fn other_hands_write_otherwise() {
+        assert_eq!(
+            rewritten(" { \"b\" : 1 , \"a\" :{ } ,\n\"c\": null, \"b\":\t[1, 2] , \"\\u0064\":3} ")
+                .as_deref(),
+            Some(r#"{"a":{},"b":[1, 2],"d":3}"#)
+        );
+        for text in [
+            "",
+            "1",
+            "[]",
+            "\"x\"",
+            "null",
+            "{",
+            "{}}",
+            "{\"a\":}",
+            "{\"a\":1,}",
+            "\0",
+        ] {
+            assert_eq!(rewritten(text), None, "{text}");
+        }
+        assert_eq!(Document::parse(b"{\"a\":\"\xff\"}"), None);
+    }
+
+    proptest! {
+        #[test]
+        fn text_and_values_give_the_same_tree(object in any_object()) {
+            let stored = Value::Object(object.clone()).to_string();
+            let tree = Document::parse(stored.as_bytes()).unwrap();
+            let without_nulls = stored_value(&stored).unwrap();
+            prop_assert_eq!(&tree, &Document::of(&without_nulls));
+            prop_assert_eq!(tree.text(), Value::Object(without_nulls).to_string());
+        }
+
+        #[test]
+        fn any_text_is_safe(text in "[\\{\\}\\[\\]\",:\\\\a1nul \\t]{0,30}") {
+            let expected = stored_value(&text);
+            let read = rewritten(&text).map(|text| stored_value(&text));
+            prop_assert_eq!(read, expected.map(Some));
+        }
+    }
+}

@@ -1,0 +1,152 @@
+//! The writes that every report and every change of a shadow makes, through the key API: a call of
+//! the command costs more than twice as much (`benches/shadow.rs`). What is replicated is the same
+//! command. In a timer they are calls all the same, for the checks that a call asks for.
+
+use redis_module::raw;
+
+use super::call::{pair, ArgV};
+use super::followers::is_followed;
+use super::{api, Arg, CallError, Ctx, KeyType, RString};
+
+const WRITE: i32 = (raw::REDISMODULE_READ | raw::REDISMODULE_WRITE) as i32;
+
+impl Ctx<'_> {
+    /// Sets fields of a hash: fields and values.
+    pub fn hset(&self, key: &RString, fields: &[Arg<'_>]) -> Result<(), CallError> {
+        if self.is_timer {
+            let args = [&[Arg::Str(key)], fields].concat();
+            return self.write(c"HSET", &args).map(drop);
+        }
+        let args = ArgV::new(fields);
+        // SAFETY: live context and strings; the handle is closed before anything else happens. The
+        // type is checked, and each call sets one pair, ended by null.
+        unsafe {
+            let handle = api!(RedisModule_OpenKey)(self.raw, key.as_ptr(), WRITE);
+            let kind = KeyType::of(handle);
+            if !matches!(kind, KeyType::Hash | KeyType::Missing) {
+                api!(RedisModule_CloseKey)(handle);
+                return Err(CallError::wrong_type());
+            }
+            for pair in args.raw().chunks_exact(2) {
+                api!(RedisModule_HashSet)(
+                    handle,
+                    raw::REDISMODULE_HASH_NONE as i32,
+                    pair[0],
+                    pair[1],
+                    std::ptr::null_mut::<raw::RedisModuleString>(),
+                );
+            }
+            api!(RedisModule_CloseKey)(handle);
+        }
+        self.replicate(c"HSET", &[&[key.as_ptr()], args.raw()].concat());
+        self.notify_class(raw::REDISMODULE_NOTIFY_HASH as i32, c"hset", key);
+        self.touched(key);
+        Ok(())
+    }
+
+    /// Appends an entry to a stream that keeps about `maxlen` of them. Its id begins with `now_ms`,
+    /// unless the stream is ahead of that.
+    pub fn xadd(
+        &self,
+        key: &RString,
+        maxlen: u64,
+        now_ms: u64,
+        fields: &[Arg<'_>],
+    ) -> Result<(), CallError> {
+        if self.is_timer {
+            let trim = ["MAXLEN".into(), "~".into(), maxlen.into(), "*".into()];
+            let args = [&[Arg::Str(key)], &trim[..], fields].concat();
+            return self.write(c"XADD", &args).map(drop);
+        }
+        let args = ArgV::new(fields);
+        let mut id = raw::RedisModuleStreamID { ms: now_ms, seq: 0 };
+        let maxlen = i64::try_from(maxlen).unwrap_or(i64::MAX);
+        // SAFETY: live context and strings; the handle is closed before anything else happens. The
+        // type is checked; `args` are pairs of field and value.
+        let kept = unsafe {
+            let handle = api!(RedisModule_OpenKey)(self.raw, key.as_ptr(), WRITE);
+            let kind = KeyType::of(handle);
+            if !matches!(kind, KeyType::Stream | KeyType::Missing) {
+                api!(RedisModule_CloseKey)(handle);
+                return Err(CallError::wrong_type());
+            }
+            let mut argv = args.raw().to_vec();
+            let pairs = (argv.len() / 2) as i64;
+            let mut add = |flags: u32| {
+                let add = api!(RedisModule_StreamAdd);
+                add(handle, flags as i32, &mut id, argv.as_mut_ptr(), pairs)
+                    == raw::REDISMODULE_OK as i32
+            };
+            // The stream may have this id already, or the clock was set back.
+            let added = (now_ms > 0 && add(0)) || add(raw::REDISMODULE_STREAM_ADD_AUTOID);
+            let mut kept = None;
+            if added {
+                let flags = raw::REDISMODULE_STREAM_TRIM_APPROX as i32;
+                if api!(RedisModule_StreamTrimByLength)(handle, flags, maxlen) > 0 {
+                    kept = Some(api!(RedisModule_ValueLength)(handle) as u64);
+                }
+            }
+            api!(RedisModule_CloseKey)(handle);
+            if !added {
+                return Err(CallError::no_more_ids());
+            }
+            kept
+        };
+        if is_followed() {
+            let id = format!("{}-{}", id.ms, id.seq);
+            let mut head = vec![Arg::Str(key)];
+            // What was trimmed goes there too, and no more.
+            if let Some(kept) = kept {
+                head.extend(pair("MAXLEN", "="));
+                head.push(kept.into());
+            }
+            head.push(id.as_str().into());
+            let head = ArgV::new(&head);
+            self.replicate(c"XADD", &[head.raw(), args.raw()].concat());
+        } else {
+            self.replicate(c"XADD", &[]);
+        }
+        self.notify_class(raw::REDISMODULE_NOTIFY_STREAM as i32, c"xadd", key);
+        if kept.is_some() {
+            self.notify_class(raw::REDISMODULE_NOTIFY_STREAM as i32, c"xtrim", key);
+        }
+        self.touched(key);
+        Ok(())
+    }
+
+    /// Publishes a message, to subscribers of replicas too.
+    pub fn publish(&self, channel: &str, message: &str) {
+        let args = [channel.into(), message.into()];
+        if self.is_timer || is_followed() {
+            // Nobody can be told if it fails.
+            let _ = self.write(c"PUBLISH", &args);
+            return;
+        }
+        let args = ArgV::new(&args);
+        if let [channel, message] = args.raw() {
+            // SAFETY: live context and strings.
+            unsafe { api!(RedisModule_PublishMessage)(self.raw, *channel, *message) };
+        }
+    }
+
+    /// Replicates `HSET key field value` for a change made through a [`super::HashKey`].
+    pub fn replicate_hset(&self, key: &RString, field: &RString, value: &RString) {
+        self.replicate(c"HSET", &[key.as_ptr(), field.as_ptr(), value.as_ptr()]);
+    }
+
+    /// Replicates a command whose effect was made through the key API.
+    fn replicate(&self, command: &std::ffi::CStr, args: &[*mut raw::RedisModuleString]) {
+        // SAFETY: live context; a vector of live strings and its length. Nobody follows: the server
+        // drops it, and counts the change towards the next RDB file.
+        unsafe {
+            if is_followed() {
+                let length = args.len();
+                let format = c"v".as_ptr();
+                let replicate = api!(RedisModule_Replicate);
+                replicate(self.raw, command.as_ptr(), format, args.as_ptr(), length);
+            } else {
+                api!(RedisModule_ReplicateVerbatim)(self.raw);
+            }
+        }
+    }
+}
