@@ -174,6 +174,11 @@ fn full(ctx: &Ctx<'_>, fleet: &Fleet, id: &str, heartbeat: Heartbeat, now: u64) 
         }
         None => registry::auto_register(ctx, fleet, id, now)?,
     };
+    if fleet.is_suspect(id) && report.is_none() {
+        // Other hands changed the hash, and the sweeper has not looked yet. What is in the way is
+        // told by the sweeper, and keeps no device from proving that it lives.
+        let _ = shadow::mend(ctx, fleet, &mut device, false, now);
+    }
     let is_overdue = device.online && fleet.is_overdue(ctx, &device, now);
     let timeout_changes = heartbeat
         .timeout

@@ -32,6 +32,8 @@ pub enum Role<'a> {
     State(&'a [u8]),
     /// The heartbeat key of this device.
     Heartbeat(&'a [u8]),
+    /// The named shadows or the history of this device.
+    OfDevice(&'a [u8]),
     /// The set of the devices of this type.
     OfType(&'a [u8]),
     /// The set of the devices of this type that are online.
@@ -100,6 +102,11 @@ impl Keys {
         after(STATE)
             .map(Role::State)
             .or_else(|| after(HEARTBEAT).map(Role::Heartbeat))
+            .or_else(|| {
+                after(SHADOWS)
+                    .or_else(|| after(HISTORY))
+                    .map(Role::OfDevice)
+            })
             .or_else(|| after(OF_TYPE).map(Role::OfType))
             .or_else(|| after(ONLINE_OF_TYPE).map(Role::OnlineOfType))
     }

@@ -273,6 +273,8 @@ pub fn remove(
     if let Some(mut device) = device {
         expect(ctx, &keys.registered, KeyType::Set)?;
         expect(ctx, &keys.out_of_sync, KeyType::Set)?;
+        expect(ctx, &keys.shadows(id), KeyType::Hash)?;
+        expect(ctx, &keys.history(id), KeyType::Stream)?;
         check_type_keys(ctx, fleet, &device.device_type)?;
         presence::check_keys(ctx, fleet, &device)?;
         adopt_if_needed(ctx, fleet, &mut device, now)?;

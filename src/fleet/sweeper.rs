@@ -167,7 +167,7 @@ impl Fleet {
                 ctx.touched(&device.id_key);
                 self.stats.mended.add(1);
             }
-            let mended = shadow::mend(ctx, self, &device, false, now)?;
+            let mended = shadow::mend(ctx, self, &mut device, false, now)?;
             self.stats.mended.add(u64::from(mended));
         }
         if !device.online {

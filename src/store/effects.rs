@@ -2,6 +2,8 @@
 //! the command costs more than twice as much (`benches/shadow.rs`). What is replicated is the same
 //! command. In a timer they are calls all the same, for the checks that a call asks for.
 
+use std::cell::Cell;
+
 use redis_module::raw;
 
 use super::call::{pair, ArgV};
@@ -9,6 +11,17 @@ use super::followers::is_followed;
 use super::{api, Arg, CallError, Ctx, KeyType, RString};
 
 const WRITE: i32 = (raw::REDISMODULE_READ | raw::REDISMODULE_WRITE) as i32;
+
+/// The second part of the ids of entries of the same millisecond, of whatever stream.
+fn next_sequence(now_ms: u64) -> u64 {
+    thread_local!(static LAST: Cell<(u64, u64)> = const { Cell::new((0, 0)) });
+    let sequence = match LAST.get() {
+        (ms, sequence) if ms == now_ms => sequence + 1,
+        _ => 0,
+    };
+    LAST.set((now_ms, sequence));
+    sequence
+}
 
 impl Ctx<'_> {
     /// Sets fields of a hash: fields and values.
@@ -59,7 +72,10 @@ impl Ctx<'_> {
             return self.write(c"XADD", &args).map(drop);
         }
         let args = ArgV::new(fields);
-        let mut id = raw::RedisModuleStreamID { ms: now_ms, seq: 0 };
+        let mut id = raw::RedisModuleStreamID {
+            ms: now_ms,
+            seq: next_sequence(now_ms),
+        };
         let maxlen = i64::try_from(maxlen).unwrap_or(i64::MAX);
         // SAFETY: live context and strings; the handle is closed before anything else happens. The
         // type is checked; `args` are pairs of field and value.
@@ -77,7 +93,7 @@ impl Ctx<'_> {
                 add(handle, flags as i32, &mut id, argv.as_mut_ptr(), pairs)
                     == raw::REDISMODULE_OK as i32
             };
-            // The stream may have this id already, or the clock was set back.
+            // The stream may be ahead: the clock was set back, or others append to it.
             let added = (now_ms > 0 && add(0)) || add(raw::REDISMODULE_STREAM_ADD_AUTOID);
             let mut kept = None;
             if added {

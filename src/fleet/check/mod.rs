@@ -34,7 +34,8 @@ pub struct Findings {
     pub adopted: u64,
     /// Hashes that some index lacks, or has twice or wrongly.
     pub unindexed: u64,
-    /// Index entries without a hash, or whose hash says otherwise.
+    /// Index entries without a hash, or whose hash says otherwise; named shadows and histories of
+    /// nobody.
     pub dangling: u64,
     /// Heartbeat keys of devices that are not online.
     pub stray_heartbeats: u64,
@@ -170,6 +171,7 @@ impl Walk<'_> {
             match self.fleet.keys.role(key) {
                 Some(Role::State(id)) => self.hash(id)?,
                 Some(Role::Heartbeat(id)) => self.heartbeat_key(key, id)?,
+                Some(Role::OfDevice(id)) => self.orphan(key, id)?,
                 // A small set comes in one page; a large one is walked in steps of its own.
                 Some(Role::OfType(_) | Role::OnlineOfType(_)) => {
                     let next = self.set_of_type(key, 0)?;
@@ -224,7 +226,7 @@ impl Walk<'_> {
             ctx.touched(&device.id_key);
         }
         if self.repairs() && !has_delta {
-            shadow::mend(ctx, fleet, &device, false, self.now)?;
+            shadow::mend(ctx, fleet, &mut device, false, self.now)?;
         }
         if self.repairs() && !(is_placed && has_delta) {
             self.findings.mended += 1;
@@ -244,6 +246,28 @@ impl Walk<'_> {
         }
         self.findings.stray_heartbeats += 1;
         if self.repairs() {
+            self.ctx.write(c"DEL", &[key.into()])?;
+            self.findings.mended += 1;
+        }
+        Ok(())
+    }
+
+    /// Named shadows and history go with their device. Only who asks for it gets them deleted: the
+    /// background can't know whose they were.
+    fn orphan(&mut self, key: &[u8], id: &[u8]) -> Result<()> {
+        let is_known = std::str::from_utf8(id).is_ok_and(|id| {
+            let hash = self.fleet.keys.state(id);
+            self.ctx.key_type(&hash) != KeyType::Missing
+        });
+        let is_ours = matches!(
+            self.ctx.key_type(&RString::new(key)),
+            KeyType::Hash | KeyType::Stream
+        );
+        if is_known || !is_ours {
+            return Ok(());
+        }
+        self.findings.dangling += 1;
+        if self.mode == Mode::RepairAndAdopt {
             self.ctx.write(c"DEL", &[key.into()])?;
             self.findings.mended += 1;
         }

@@ -4,7 +4,7 @@
 use super::tell::{self, Outstanding};
 use super::{Device, Fleet, Place, Result, Stored};
 use crate::fleet::presence::expect;
-use crate::store::{Arg, Ctx, KeyType};
+use crate::store::{pair, Arg, Ctx, KeyType};
 
 /// Whether the classic shadow's delta is what its documents amount to, and indexed.
 pub fn is_mended(ctx: &Ctx<'_>, fleet: &Fleet, device: &Device) -> Result<bool> {
@@ -19,12 +19,13 @@ fn is_indexed(ctx: &Ctx<'_>, fleet: &Fleet, device: &Device) -> Result<bool> {
     Ok(reply.int() == 1)
 }
 
-/// Makes it so, and tells the device when something else is outstanding now; with `silently` it is
-/// not told (adoption tells nobody anything). Returns whether there was anything to mend.
+/// Makes it so. Where other hands changed what is outstanding, that counts in the version, and the
+/// device is told; with `silently` neither (adoption tells nobody anything). Returns whether there
+/// was anything to mend.
 pub fn mend(
     ctx: &Ctx<'_>,
     fleet: &Fleet,
-    device: &Device,
+    device: &mut Device,
     silently: bool,
     now: u64,
 ) -> Result<bool> {
@@ -36,25 +37,32 @@ pub fn mend(
         return Ok(false);
     }
     expect(ctx, &fleet.keys.out_of_sync, KeyType::Set)?;
+    let tells = !silently && !is_same;
     let desired = String::from_utf8_lossy(stored.desired.bytes());
     let outstanding = Outstanding {
         name: None,
-        version: device.version,
+        version: device.version.saturating_add(u64::from(tells)),
         delta: &delta,
         desired: &desired,
     };
-    let tells = !silently && !is_same;
     if tells {
         expect(ctx, &fleet.keys.events, KeyType::Stream)?;
         outstanding.append(ctx, fleet, &device.id, now)?;
     }
-    let (key, field) = (Arg::Str(&place.key), Arg::Str(&place.fields().delta));
-    match (is_same, delta.is_empty()) {
-        (true, _) => {}
-        (false, false) => drop(ctx.write(c"HSET", &[key, field, delta.as_str().into()])?),
-        (false, true) => drop(ctx.write(c"HDEL", &[key, field])?),
+    let (key, f) = (Arg::Str(&place.key), place.fields());
+    let mut fields = pair(&f.version, outstanding.version).to_vec();
+    if !delta.is_empty() {
+        fields.extend(pair(&f.delta, delta.as_str()));
     }
+    if !is_same {
+        ctx.hset(&place.key, &fields)?;
+    }
+    if delta.is_empty() && !stored.delta.is_empty() {
+        ctx.write(c"HDEL", &[key, Arg::Str(&f.delta)])?;
+    }
+    device.version = outstanding.version;
     tell::index(ctx, fleet, device, delta.is_empty())?;
+    fleet.know(&device.id, device.version, delta.is_empty());
     if tells {
         outstanding.publish(ctx, fleet, &device.id, now);
     }
