@@ -3,7 +3,7 @@
 
 mod atomic;
 mod fencing;
-mod replication;
+pub mod replication;
 mod reports;
 mod timeouts;
 

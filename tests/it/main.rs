@@ -23,5 +23,6 @@ mod restart;
 mod run_script;
 mod scale;
 mod support_works;
+mod throttle;
 mod transcripts;
 mod types;

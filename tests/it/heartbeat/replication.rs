@@ -9,7 +9,7 @@ use crate::support::{resp, *};
 
 /// A server that has written its append-only file before it answers.
 #[track_caller]
-fn server_with_aof() -> Server {
+pub fn server_with_aof() -> Server {
     Server::builder()
         .config("devicestate.restart-grace", 0)
         .config("appendonly", "yes")
@@ -29,13 +29,13 @@ fn aof(server: &Server) -> PathBuf {
 }
 
 #[track_caller]
-fn aof_bytes(server: &Server) -> u64 {
+pub fn aof_bytes(server: &Server) -> u64 {
     fs::metadata(aof(server)).expect("its length").len()
 }
 
 /// All commands in it so far, except SELECT.
 #[track_caller]
-fn replicated(server: &Server) -> Vec<Vec<String>> {
+pub fn replicated(server: &Server) -> Vec<Vec<String>> {
     let mut file = BufReader::new(File::open(aof(server)).expect("open it"));
     let mut commands = Vec::new();
     while let Ok(bytes) = resp::read_reply(&mut file) {
