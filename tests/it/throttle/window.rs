@@ -173,3 +173,23 @@ fn a_window_ends_within_a_script() {
     let reply = cmd!(con, "EVAL", script, 1, "w");
     assert_eq!(told(reply.value()), [0, 1, 0, -1, 100]);
 }
+
+/// A key is there still in the very millisecond of its expiry; the window has ended by then.
+#[test]
+fn a_window_is_over_in_its_last_millisecond() {
+    let server = Server::start();
+    let mut raw = Raw::connect(&server);
+    let mut windows = 0;
+    let mut told_nonsense = 0;
+    // Without a pause between them: every millisecond is met.
+    wait_for("twenty windows go by", SOON, || {
+        for _ in 0..1_000 {
+            let reply = raw.value(&["THROTTLE.HIT", "w", "1", "20"]);
+            let [limited, _, _, retry_ms, _] = told(reply.value());
+            windows += 1 - limited;
+            told_nonsense += i64::from(limited == 1 && retry_ms < 1);
+        }
+        windows >= 20
+    });
+    assert_eq!(told_nonsense, 0, "denied, and nothing to wait for");
+}
