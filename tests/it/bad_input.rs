@@ -91,6 +91,8 @@ fn too_few_and_too_many_words_are_refused() {
     let mut con = server.connection();
     populate(&mut con);
     for line in [
+        "THROTTLE.HIT",
+        "THROTTLE.HIT k 5",
         "DEVICE.REGISTER",
         "DEVICE.REGISTER d",
         "DEVICE.REMOVE",

@@ -24,5 +24,6 @@ mod run_script;
 mod scale;
 mod shadow;
 mod support_works;
+mod throttle;
 mod transcripts;
 mod types;

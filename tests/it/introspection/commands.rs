@@ -10,6 +10,7 @@ use crate::support::*;
 type Row = (&'static str, i64, bool, bool, &'static [&'static str]);
 
 const COMMANDS: &[Row] = &[
+    ("throttle.hit", -4, true, true, &["COST", "GCRA"]),
     ("device.register", -3, true, true, &["META"]),
     ("device.remove", -2, true, true, &["BLOCK"]),
     (
@@ -165,6 +166,8 @@ fn memory_is_denied_only_to_what_need_not_go_on() {
         ("device.heartbeat", false),
         ("device.offline", false),
         ("device.remove", false),
+        // A throttle must not become an outage.
+        ("throttle.hit", false),
     ] {
         let flags = command_info(&mut con, name)[2].texts();
         assert_eq!(

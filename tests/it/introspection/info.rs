@@ -69,6 +69,11 @@ fn counters_move_as_they_should() {
                 ("removed", 1),
             ],
         ),
+        ("THROTTLE.HIT k 1 1h", &[("throttle_hits", 1)]),
+        (
+            "THROTTLE.HIT k 1 1h",
+            &[("throttle_hits", 1), ("throttle_limited", 1)],
+        ),
     ];
     let counters = [
         "devices",
@@ -85,6 +90,8 @@ fn counters_move_as_they_should() {
         "adopted",
         "deadline_index_devices",
         "back_offs",
+        "throttle_hits",
+        "throttle_limited",
     ];
     for (line, moves) in steps {
         let before = counters.map(|name| info_number(&mut con, name));

@@ -1,0 +1,285 @@
+//! The price of a hit: `THROTTLE.HIT` in both forms beside the counter it replaces, as a script, and
+//! beside the bare write.
+//!
+//! `cargo build --release && cargo bench --bench throttle`, or `scripts/bench throttle`.
+
+mod common;
+#[path = "../tests/it/support/mod.rs"]
+mod support;
+
+use std::process::Stdio;
+
+use common::driver::each;
+use common::options::Number;
+use common::scenarios::info;
+use common::{figures, load, machine, rounds, Options, Rounds};
+use serde_json::{json, Value};
+use support::*;
+
+const NUMBERS: [Number; 5] = [
+    Number {
+        name: "ids",
+        meaning: "callers, each with a counter of its own",
+        default: 100_000,
+        quick: 1_000,
+    },
+    Number {
+        name: "servers",
+        meaning: "pairs of fresh servers: where the data lies in memory matters",
+        default: 3,
+        quick: 1,
+    },
+    Number {
+        name: "rounds",
+        meaning: "interleaved rounds on each pair",
+        default: 3,
+        quick: 2,
+    },
+    Number {
+        name: "milliseconds",
+        meaning: "about how long each command runs in a round",
+        default: 2_000,
+        quick: 50,
+    },
+    Number {
+        name: "pipeline",
+        meaning: "commands per pipeline, as redis-benchmark -P",
+        default: 32,
+        quick: 32,
+    },
+];
+
+/// Every hit is let through: the limit is more than a caller hits in a run. The period is so long
+/// that nothing comes back or expires meanwhile, also by GCRA: one hit lasts 43 minutes.
+const LIMIT: &str = "1000";
+const PERIOD_MS: &str = "2592000000";
+
+/// The usual script: counts, starts the window with the first hit, and answers as `THROTTLE.HIT`
+/// does. Unlike it, a denied hit counts too, and a counter without a time to live keeps none.
+const SCRIPT: &str = r#"
+local limit, cost = tonumber(ARGV[1]), tonumber(ARGV[3])
+local count = redis.call('INCRBY', KEYS[1], cost)
+if count == cost then redis.call('PEXPIRE', KEYS[1], ARGV[2]) end
+local left = redis.call('PTTL', KEYS[1])
+if count > limit then return {1, limit, 0, left, left} end
+return {0, limit, limit - count, -1, left}
+"#;
+
+/// `__rand_int__` is replaced by twelve digits in every command.
+const RANDOM: &str = "__rand_int__";
+
+/// One command that is measured.
+struct Peer {
+    on_module: bool,
+    args: Vec<String>,
+    /// How many are sent in a round.
+    requests: usize,
+    rounds: Rounds,
+}
+
+impl Peer {
+    fn new(name: &'static str, on_module: bool, args: &[&str]) -> Peer {
+        Peer {
+            on_module,
+            args: args.iter().map(|arg| (*arg).to_owned()).collect(),
+            requests: 0,
+            rounds: Rounds::new(name),
+        }
+    }
+
+    /// Its command for one caller.
+    fn write(&self, number: usize, out: &mut Vec<u8>) {
+        let number = format!("{number:012}");
+        let words = self.args.iter().map(|arg| arg.replace(RANDOM, &number));
+        let words: Vec<String> = words.collect();
+        let words: Vec<&[u8]> = words.iter().map(String::as_bytes).collect();
+        load::command(out, &words);
+    }
+}
+
+/// The first two are ours.
+fn peers(sha: &str) -> [Peer; 5] {
+    let lua = ["EVALSHA", sha, "1", "l:__rand_int__", LIMIT, PERIOD_MS, "1"];
+    [
+        Peer::new(
+            "THROTTLE.HIT",
+            true,
+            &["THROTTLE.HIT", "w:__rand_int__", LIMIT, PERIOD_MS],
+        ),
+        Peer::new(
+            "THROTTLE.HIT GCRA",
+            true,
+            &["THROTTLE.HIT", "g:__rand_int__", LIMIT, PERIOD_MS, "GCRA"],
+        ),
+        Peer::new("INCRBY + PEXPIRE, Lua", false, &lua),
+        Peer::new("INCRBY", false, &["INCRBY", "i:__rand_int__", "1"]),
+        Peer::new("PING", false, &["PING"]),
+    ]
+}
+
+/// Two servers with the same counters: one with the module, one without.
+struct Pair {
+    module: Server,
+    plain: Server,
+    ids: usize,
+    pipeline: usize,
+}
+
+impl Pair {
+    /// Every caller has been there once.
+    fn start(options: &Options, append_only: bool, peers: &[Peer]) -> Pair {
+        let configured = |builder: Builder| {
+            let server = builder
+                .config("appendonly", if append_only { "yes" } else { "no" })
+                .config("appendfsync", "everysec")
+                .config("auto-aof-rewrite-percentage", 0)
+                .start();
+            machine::pin(&server);
+            server
+        };
+        let pair = Pair {
+            module: configured(Server::builder()),
+            plain: configured(Server::builder().without_module()),
+            ids: options.get("ids"),
+            pipeline: options.get("pipeline"),
+        };
+        cmd!(pair.plain.connection(), "SCRIPT LOAD", SCRIPT).text();
+        // The bare counter has a time to live as the others have.
+        each(&pair.plain, 0..pair.ids, |number, out| {
+            let key = format!("i:{number:012}");
+            load::command(
+                out,
+                &[b"SET", key.as_bytes(), b"0", b"PX", PERIOD_MS.as_bytes()],
+            );
+        });
+        for peer in peers {
+            each(pair.server(peer), 0..pair.ids, |number, out| {
+                peer.write(number, out)
+            });
+        }
+        pair
+    }
+
+    fn server(&self, peer: &Peer) -> &Server {
+        match peer.on_module {
+            true => &self.module,
+            false => &self.plain,
+        }
+    }
+
+    /// Commands per second, and the server's processor time per command in microseconds.
+    fn run(&self, peer: &Peer, requests: usize) -> (f64, f64) {
+        let server = self.server(peer);
+        let before = machine::processor_seconds(server);
+        let output = machine::on_client_core("redis-benchmark")
+            .args(["-h", "127.0.0.1", "-p", &server.port().to_string(), "--csv"])
+            .args(["-P", &self.pipeline.to_string(), "-c", "50"])
+            .args(["-n", &requests.to_string(), "-r", &self.ids.to_string()])
+            .args(&peer.args)
+            .stdin(Stdio::null())
+            .output()
+            .expect("run redis-benchmark");
+        let used = machine::processor_seconds(server) - before;
+        let text = String::from_utf8_lossy(&output.stdout);
+        // "test","rps",... and then the figures; the name of the test may hold anything.
+        let rate = text.lines().last().and_then(|line| {
+            let columns: Vec<&str> = line.rsplit("\",\"").collect();
+            columns.get(6).and_then(|rate| rate.parse::<f64>().ok())
+        });
+        match rate {
+            Some(rate) if output.status.success() => (rate, used * 1e6 / requests as f64),
+            _ => panic!(
+                "redis-benchmark {:?}: {}\n{text}{}",
+                peer.args,
+                output.status,
+                String::from_utf8_lossy(&output.stderr)
+            ),
+        }
+    }
+
+    /// Every hit was one, every one passed, and every counter is there still.
+    fn check(&self, hits: usize) {
+        let mut con = self.module.connection();
+        // redis-benchmark sends whole pipelines.
+        let counted = info(&mut con, "throttle_hits") as usize;
+        assert!(counted >= hits, "{counted} hits, not {hits}");
+        assert_eq!(
+            info(&mut con, "throttle_limited"),
+            0,
+            "more callers are needed: --ids"
+        );
+        assert_eq!(cmd!(con, "DBSIZE").int(), 2 * self.ids as i64);
+        let mut con = self.plain.connection();
+        assert_eq!(cmd!(con, "DBSIZE").int(), 2 * self.ids as i64);
+    }
+}
+
+/// One table: all rounds on all pairs of servers, with or without an append-only file.
+fn measure(options: &Options, append_only: bool) -> Vec<Rounds> {
+    let plain = Server::builder().without_module().start();
+    let sha = cmd!(plain.connection(), "SCRIPT LOAD", SCRIPT).text();
+    let mut peers = peers(&sha);
+    for _ in 0..options.get("servers") {
+        let pair = Pair::start(options, append_only, &peers);
+        let mut hits = 2 * pair.ids;
+        let mut run = |peer: &Peer, requests| {
+            hits += if peer.on_module { requests } else { 0 };
+            pair.run(peer, requests)
+        };
+        // A first run of each warms up and tells how many make a round.
+        for peer in &mut peers {
+            let (rate, _) = run(peer, options.get("milliseconds") * 50);
+            peer.requests = (rate * options.get("milliseconds") as f64 / 1_000.0) as usize + 1;
+        }
+        for round in 0..options.get("rounds") {
+            for at in 0..peers.len() {
+                let at = (at + round) % peers.len();
+                let (rate, micros) = run(&peers[at], peers[at].requests);
+                peers[at].rounds.add(rate, micros);
+                eprint!(".");
+            }
+        }
+        pair.check(hits);
+    }
+    eprintln!();
+    peers.map(|peer| peer.rounds).into()
+}
+
+/// Both forms against the others.
+fn show(title: &str, all: &mut [Rounds]) -> Value {
+    let window = rounds::show(&format!("{title}: the fixed window"), "window", all);
+    all.swap(0, 1);
+    let gcra = rounds::show(&format!("{title}: GCRA"), "GCRA", all);
+    json!({"window": window, "GCRA": gcra})
+}
+
+fn main() {
+    let options = Options::read("The price of a hit, beside its peers.", &NUMBERS);
+    let load = machine::load_average();
+    let machine = machine::describe(&Server::builder().without_module().start(), load);
+    machine::print(&machine);
+    println!(
+        "redis-benchmark -P {} -c 50 -r {}, {} rounds on each of {} pairs of servers",
+        options.get("pipeline"),
+        options.get("ids"),
+        options.get("rounds"),
+        options.get("servers"),
+    );
+    let memory = show("no append-only file", &mut measure(&options, false));
+    let file = show(
+        "append-only file, fsync every second",
+        &mut measure(&options, true),
+    );
+    let figures = json!({
+        "machine": machine,
+        "quick": options.quick,
+        "ids": options.get("ids"),
+        "servers": options.get("servers"),
+        "rounds": options.get("rounds"),
+        "pipeline": options.get("pipeline"),
+        "no append-only file": memory,
+        "appendfsync everysec": file,
+        "load_average_after": machine::load_average(),
+    });
+    figures::write("throttle", &figures);
+}
