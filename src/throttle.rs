@@ -34,23 +34,26 @@ pub fn hit_window(
         window::Next::Open(after) => (after, Some(limit.period_ms)),
         window::Next::Count(after, ends_in_ms) => (after, ends_in_ms),
     };
-    let value = RString::from_int(after);
     let before = stored.map_or(0, |window| window.count);
     let step = i64::try_from(after)
         .ok()
         .and_then(|after| after.checked_sub(before));
-    match (ends_in_ms, step, key.expires_at()) {
-        (None, Some(step), Some(_)) if key.overwrite(value.bytes()) => {
+    let mut digits = itoa::Buffer::new();
+    match (ends_in_ms, step) {
+        // The window goes on as it is.
+        (None, Some(step)) if key.overwrite(digits.format(after).as_bytes()) => {
             drop(key);
             ctx.replicate_incrby(name, step);
             ctx.notify_string(c"incrby", name);
         }
-        (ends_in_ms, _, ends_at) => {
-            let renewed = ends_in_ms.map(|left| now.saturating_add(left));
-            let at = renewed
-                .or(ends_at)
-                .unwrap_or_else(|| now.saturating_add(limit.period_ms));
-            set(ctx, key, name, &value, at);
+        _ => {
+            let left = ends_in_ms.or_else(|| stored?.ends_in_ms);
+            let at = now.saturating_add(left.unwrap_or(limit.period_ms));
+            let value = RString::from_int(after);
+            key.set(&value, at);
+            drop(key);
+            ctx.replicate_set(name, &value, at);
+            ctx.notify_string(c"set", name);
         }
     }
     ctx.touched(name);
@@ -83,22 +86,23 @@ pub fn hit_gcra(
             key.delete();
             drop(key);
             ctx.replicate_del(name);
-            ctx.notify_string(c"del", name);
+            ctx.notify_deleted(name);
         }
         gcra::Next::Store(state, until) => {
             let value = RString::new(state.encode().as_bytes());
-            set(ctx, key, name, &value, until);
+            // Times have as many digits until the year 2286.
+            if key.overwrite(value.bytes()) {
+                key.expire_at(until);
+            } else {
+                key.set(&value, until);
+            }
+            drop(key);
+            ctx.replicate_set(name, &value, until);
+            ctx.notify_string(c"set", name);
         }
     }
     ctx.touched(name);
     Ok(count(answer))
-}
-
-fn set(ctx: &Ctx<'_>, mut key: StringKey<'_>, name: &RString, value: &RString, at: u64) {
-    key.set(value, at);
-    drop(key);
-    ctx.replicate_set(name, value, at);
-    ctx.notify_string(c"set", name);
 }
 
 fn read_window(name: &RString, key: &StringKey<'_>, now: u64) -> Result<Option<Window>> {

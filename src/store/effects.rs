@@ -51,7 +51,7 @@ impl Ctx<'_> {
             }
             api!(RedisModule_CloseKey)(handle);
         }
-        self.replicate(c"HSET", &[&[key.as_ptr()], args.raw()].concat());
+        self.replicate(c"HSET", &[&[Arg::Str(key)], fields].concat());
         self.notify_class(raw::REDISMODULE_NOTIFY_HASH as i32, c"hset", key);
         self.touched(key);
         Ok(())
@@ -108,20 +108,16 @@ impl Ctx<'_> {
             }
             kept
         };
-        if is_followed() {
-            let id = format!("{}-{}", id.ms, id.seq);
-            let mut head = vec![Arg::Str(key)];
-            // What was trimmed goes there too, and no more.
-            if let Some(kept) = kept {
-                head.extend(pair("MAXLEN", "="));
-                head.push(kept.into());
-            }
-            head.push(id.as_str().into());
-            let head = ArgV::new(&head);
-            self.replicate(c"XADD", &[head.raw(), args.raw()].concat());
-        } else {
-            self.replicate(c"XADD", &[]);
+        let id = format!("{}-{}", id.ms, id.seq);
+        let mut replicated = vec![Arg::Str(key)];
+        // What was trimmed goes there too, and no more.
+        if let Some(kept) = kept {
+            replicated.extend(pair("MAXLEN", "="));
+            replicated.push(kept.into());
         }
+        replicated.push(id.as_str().into());
+        replicated.extend_from_slice(fields);
+        self.replicate(c"XADD", &replicated);
         self.notify_class(raw::REDISMODULE_NOTIFY_STREAM as i32, c"xadd", key);
         if kept.is_some() {
             self.notify_class(raw::REDISMODULE_NOTIFY_STREAM as i32, c"xtrim", key);
@@ -147,22 +143,39 @@ impl Ctx<'_> {
 
     /// Replicates `HSET key field value` for a change made through a [`super::HashKey`].
     pub fn replicate_hset(&self, key: &RString, field: &RString, value: &RString) {
-        self.replicate(c"HSET", &[key.as_ptr(), field.as_ptr(), value.as_ptr()]);
+        if !is_followed() {
+            return self.count_change();
+        }
+        // SAFETY: live context; the format names three live strings.
+        unsafe {
+            api!(RedisModule_Replicate)(
+                self.raw,
+                c"HSET".as_ptr(),
+                c"sss".as_ptr(),
+                key.as_ptr(),
+                field.as_ptr(),
+                value.as_ptr(),
+            );
+        }
     }
 
     /// Replicates a command whose effect was made through the key API.
-    fn replicate(&self, command: &std::ffi::CStr, args: &[*mut raw::RedisModuleString]) {
-        // SAFETY: live context; a vector of live strings and its length. Nobody follows: the server
-        // drops it, and counts the change towards the next RDB file.
-        unsafe {
-            if is_followed() {
-                let length = args.len();
-                let format = c"v".as_ptr();
-                let replicate = api!(RedisModule_Replicate);
-                replicate(self.raw, command.as_ptr(), format, args.as_ptr(), length);
-            } else {
-                api!(RedisModule_ReplicateVerbatim)(self.raw);
-            }
+    pub(super) fn replicate(&self, command: &std::ffi::CStr, args: &[Arg<'_>]) {
+        if !is_followed() {
+            return self.count_change();
         }
+        let args = ArgV::new(args);
+        let (argv, length) = (args.raw().as_ptr(), args.raw().len());
+        // SAFETY: live context; a vector of live strings and its length.
+        unsafe {
+            api!(RedisModule_Replicate)(self.raw, command.as_ptr(), c"v".as_ptr(), argv, length);
+        }
+    }
+
+    /// Instead of replicating to nobody: the server drops it, and counts the change towards the next
+    /// RDB file.
+    fn count_change(&self) {
+        // SAFETY: a live context.
+        unsafe { api!(RedisModule_ReplicateVerbatim)(self.raw) };
     }
 }

@@ -58,41 +58,26 @@ impl Ctx<'_> {
 
     /// Replicates `SET key value PXAT at` for a change made through a [`StringKey`].
     pub fn replicate_set(&self, key: &RString, value: &RString, at_ms: u64) {
-        let at = RString::from_int(at_ms);
-        // SAFETY: live context; the format names three live strings and a C string.
-        unsafe {
-            api!(RedisModule_Replicate)(
-                self.raw,
-                c"SET".as_ptr(),
-                c"sscs".as_ptr(),
-                key.as_ptr(),
-                value.as_ptr(),
-                c"PXAT".as_ptr(),
-                at.as_ptr(),
-            );
-        }
+        self.replicate(
+            c"SET",
+            &[key.into(), value.into(), "PXAT".into(), at_ms.into()],
+        );
     }
 
     /// Replicates `INCRBY key by` for a change made through a [`StringKey`].
     pub fn replicate_incrby(&self, key: &RString, by: i64) {
-        // SAFETY: live context; the format names a live string and a number.
-        unsafe {
-            api!(RedisModule_Replicate)(
-                self.raw,
-                c"INCRBY".as_ptr(),
-                c"sl".as_ptr(),
-                key.as_ptr(),
-                by,
-            );
-        }
+        let by = by.to_string();
+        self.replicate(c"INCRBY", &[key.into(), by.as_str().into()]);
     }
 
     /// Replicates `DEL key` for a change made through a [`StringKey`].
     pub fn replicate_del(&self, key: &RString) {
-        // SAFETY: live context; the format names a live string.
-        unsafe {
-            api!(RedisModule_Replicate)(self.raw, c"DEL".as_ptr(), c"s".as_ptr(), key.as_ptr());
-        }
+        self.replicate(c"DEL", &[key.into()]);
+    }
+
+    /// The server's notification of a key that was deleted (class `g`).
+    pub fn notify_deleted(&self, key: &RString) {
+        self.notify_class(raw::REDISMODULE_NOTIFY_GENERIC as i32, c"del", key);
     }
 }
 
@@ -121,6 +106,15 @@ impl StringKey<'_> {
         u64::try_from(unsafe { api!(RedisModule_GetAbsExpire)(self.raw) }).ok()
     }
 
+    /// When the key expires from now on, in milliseconds since the Unix epoch.
+    pub fn expire_at(&mut self, at_ms: u64) {
+        let at = i64::try_from(at_ms).unwrap_or(i64::MAX);
+        // SAFETY: a handle opened for writing.
+        unsafe {
+            api!(RedisModule_SetAbsExpire)(self.raw, at);
+        }
+    }
+
     /// Writes over the value, which keeps its expiry; false, with nothing changed, when the new one
     /// is not as long as the old.
     pub fn overwrite(&mut self, value: &[u8]) -> bool {
@@ -143,12 +137,11 @@ impl StringKey<'_> {
 
     /// Sets value and expiry. Neither replicated nor notified: the caller does both.
     pub fn set(&mut self, value: &RString, expires_at_ms: u64) {
-        let at = i64::try_from(expires_at_ms).unwrap_or(i64::MAX);
         // SAFETY: a handle opened for writing, a live string.
         unsafe {
             api!(RedisModule_StringSet)(self.raw, value.as_ptr());
-            api!(RedisModule_SetAbsExpire)(self.raw, at);
         }
+        self.expire_at(expires_at_ms);
     }
 
     /// Deletes the key. Neither replicated nor notified: the caller does both.

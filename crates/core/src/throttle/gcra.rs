@@ -6,6 +6,8 @@
 //! interval. As redis-cell, except that a changed limit or a clock set back is clamped to one full
 //! limit ahead (redis-cell#54), and that several limits are charged together or not at all.
 
+use std::fmt::Write;
+
 use super::{Answer, Limit};
 
 const NS_PER_MS: u64 = 1_000_000;
@@ -26,8 +28,14 @@ impl State {
     }
 
     pub fn encode(&self) -> String {
-        let times: Vec<String> = self.0.iter().map(u64::to_string).collect();
-        format!("{PREFIX}{}", times.join(","))
+        let mut text = String::with_capacity(PREFIX.len() + 20 * self.0.len());
+        text.push_str(PREFIX);
+        for (index, time) in self.0.iter().enumerate() {
+            // Writing to a string can't fail.
+            let comma = if index > 0 { "," } else { "" };
+            let _ = write!(text, "{comma}{time}");
+        }
+        text
     }
 }
 

@@ -32,6 +32,8 @@ pub enum Next {
 /// changed, the clock was set back), is given that end by any hit, so that nobody is locked out.
 pub fn hit(stored: Option<Window>, limit: Limit, cost: i64) -> (Answer, Next) {
     let Limit { limit, period_ms } = limit;
+    // A key is there through the whole millisecond in which it expires, and in scripts even longer.
+    let stored = stored.filter(|window| window.ends_in_ms != Some(0));
     let count = stored.map_or(0, |window| u64::try_from(window.count).unwrap_or(0));
     let (ends_in_ms, new_end) = match stored {
         None => (0, None),
@@ -159,6 +161,13 @@ mod tests {
             Next::Keep,
             "a look writes nothing"
         );
+    }
+
+    #[test]
+    fn a_window_is_over_in_its_last_millisecond() {
+        let (answer, next) = hit(open(5, 0), FIVE, 1);
+        assert_eq!(told(answer), (false, 4, None, 1_000));
+        assert_eq!(next, Next::Open(1));
     }
 
     #[test]
