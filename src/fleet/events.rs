@@ -1,5 +1,7 @@
 //! Telling the world: the events stream, the channels, keyspace notifications.
 
+use devicestate_core::shadow::document::write_string;
+
 use super::sweeper::Trouble;
 use super::{settings, Device, Fleet, Result};
 use crate::store::{pair, Arg, Ctx};
@@ -82,9 +84,8 @@ impl Message {
     }
 
     pub fn text(&mut self, name: &str, value: &str) {
-        // Text always can be written as JSON.
-        let value = serde_json::to_string(value).unwrap_or_default();
-        self.json(name, &value);
+        self.name(name);
+        write_string(&mut self.text, value);
     }
 
     pub fn number(&mut self, name: &str, value: u64) {
@@ -93,13 +94,17 @@ impl Message {
 
     /// `value` is JSON already; `name` is one of ours, which need no escape.
     pub fn json(&mut self, name: &str, value: &str) {
+        self.name(name);
+        self.text.push_str(value);
+    }
+
+    fn name(&mut self, name: &str) {
         if self.text.len() > 1 {
             self.text.push(',');
         }
         self.text.push('"');
         self.text.push_str(name);
         self.text.push_str("\":");
-        self.text.push_str(value);
     }
 
     /// The streams are the reliable form: nobody can be told if this fails.

@@ -7,7 +7,7 @@
 
 use serde_json::{Number, Value};
 
-use super::document::{parse_leaf, write_key, Document, Node};
+use super::document::{may_be_spelled_otherwise, parse_leaf, write_key, Document, Node};
 
 /// The outstanding delta as JSON; empty when the two are in sync.
 pub fn delta(desired: &Document<'_>, reported: &Document<'_>) -> String {
@@ -74,11 +74,13 @@ pub fn both_sides(desired: &Document<'_>, reported: &Document<'_>) -> String {
 
 /// Equal as JSON values, numbers by their value.
 fn is_same_leaf(a: &str, b: &str) -> bool {
-    a == b
-        || match (parse_leaf(a), parse_leaf(b)) {
-            (Some(a), Some(b)) => is_same(&a, &b),
-            _ => false,
-        }
+    if a == b || !may_be_spelled_otherwise(a, b) {
+        return a == b;
+    }
+    match (parse_leaf(a), parse_leaf(b)) {
+        (Some(a), Some(b)) => is_same(&a, &b),
+        _ => false,
+    }
 }
 
 fn is_same(a: &Value, b: &Value) -> bool {

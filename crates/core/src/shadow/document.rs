@@ -119,8 +119,9 @@ impl<'a> Node<'a> {
     pub fn is_same(&self, other: &Node<'_>) -> bool {
         match (self, other) {
             (Node::Leaf(a), Node::Leaf(b)) => {
-                // The same text, or another spelling of the same value.
-                a == b || parse_leaf(a).is_some_and(|a| Some(a) == parse_leaf(b))
+                a == b
+                    || (may_be_spelled_otherwise(a, b)
+                        && parse_leaf(a).is_some_and(|a| Some(a) == parse_leaf(b)))
             }
             (Node::Object(a), Node::Object(b)) => {
                 a.members.len() == b.members.len()
@@ -134,6 +135,21 @@ impl<'a> Node<'a> {
     }
 }
 
+/// Whether two leaves of different text may have the same value: only what has more than one
+/// spelling needs to be parsed.
+pub(super) fn may_be_spelled_otherwise(a: &str, b: &str) -> bool {
+    let has = |bytes: &[u8]| {
+        let found = |text: &str| text.bytes().any(|byte| bytes.contains(&byte));
+        found(a) || found(b)
+    };
+    match (a.as_bytes().first(), b.as_bytes().first()) {
+        (Some(b'"'), Some(b'"')) => has(b"\\"),
+        (Some(b'['), Some(b'[')) => true,
+        (Some(b'-' | b'0'..=b'9'), Some(b'-' | b'0'..=b'9')) => has(b".eE") || has(b"-"),
+        _ => false,
+    }
+}
+
 pub(super) fn parse_leaf(text: &str) -> Option<Value> {
     serde_json::from_str(text).ok()
 }
@@ -143,16 +159,21 @@ pub(super) fn write_key(text: &mut String, key: &str) {
     if !text.ends_with('{') {
         text.push(',');
     }
+    write_string(text, key);
+    text.push(':');
+}
+
+/// Writes a JSON string.
+pub fn write_string(text: &mut String, value: &str) {
     let needs_escape = |byte: u8| byte < 0x20 || byte == b'"' || byte == b'\\';
-    if key.bytes().any(needs_escape) {
+    if value.bytes().any(needs_escape) {
         // Text always can be written as JSON.
-        text.push_str(&serde_json::to_string(key).unwrap_or_default());
+        text.push_str(&serde_json::to_string(value).unwrap_or_default());
     } else {
         text.push('"');
-        text.push_str(key);
+        text.push_str(value);
         text.push('"');
     }
-    text.push(':');
 }
 
 /// Walks the text of a valid JSON object.
