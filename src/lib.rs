@@ -11,11 +11,10 @@ mod load;
 mod store;
 mod throttle;
 
-/// The server's allocator, so that `used_memory` and `maxmemory` see what the module holds. Unit
-/// tests have no server.
+/// Unit tests have no server.
 #[cfg(not(test))]
 #[global_allocator]
-static ALLOCATOR: redis_module::alloc::RedisAlloc = redis_module::alloc::RedisAlloc;
+static ALLOCATOR: store::Alloc = store::Alloc;
 
 store::module!(
     c"devicestate",

@@ -4,7 +4,7 @@ use devicestate_core::shadow::document::write_string;
 
 use super::sweeper::Trouble;
 use super::{settings, Device, Fleet, Result};
-use crate::store::{pair, Arg, Ctx};
+use crate::store::{named, Arg, Ctx};
 
 /// Appends an entry to `devices:events`: `type`, `device_id`, `timestamp`, then `more`.
 ///
@@ -16,14 +16,14 @@ pub fn append(
     kind: &str,
     id: &str,
     now: u64,
-    more: &[(&str, Arg<'_>)],
+    more: &[(&'static str, Arg<'_>)],
 ) -> Result<()> {
     let mut fields: Vec<Arg<'_>> = Vec::with_capacity(6 + 2 * more.len());
-    fields.extend(pair("type", kind));
-    fields.extend(pair("device_id", id));
-    fields.extend(pair("timestamp", now));
+    fields.extend(named("type", kind));
+    fields.extend(named("device_id", id));
+    fields.extend(named("timestamp", now));
     for (name, value) in more {
-        fields.extend(pair(*name, *value));
+        fields.extend(named(name, *value));
     }
     let maxlen = settings::EVENTS_MAXLEN.value();
     ctx.xadd(&fleet.keys.events, maxlen, now, &fields)?;
@@ -42,14 +42,14 @@ pub fn append_report(
     now: u64,
 ) {
     let mut fields: Vec<Arg<'_>> = Vec::with_capacity(12);
-    fields.extend(pair("type", "status"));
-    fields.extend(pair("device_id", id));
-    fields.extend(pair("timestamp", now));
+    fields.extend(named("type", "status"));
+    fields.extend(named("device_id", id));
+    fields.extend(named("timestamp", now));
     if let Some(name) = name {
-        fields.extend(pair("name", name));
+        fields.extend(named("name", name));
     }
-    fields.extend(pair("version", version));
-    fields.extend(pair("reported", report));
+    fields.extend(named("version", version));
+    fields.extend(named("reported", report));
     let maxlen = settings::REPORTS_MAXLEN.value();
     if let Err(error) = ctx.xadd(&fleet.keys.reports, maxlen, now, &fields) {
         let text = format!("a report can't be written to the stream of reports: {error}");

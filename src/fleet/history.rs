@@ -6,7 +6,7 @@ use super::device::UNKNOWN_TYPE;
 use super::presence::expect;
 use super::sweeper::Trouble;
 use super::{Device, Error, Fleet, Result};
-use crate::store::{pair, Arg, Ctx, KeyType, StreamEntry};
+use crate::store::{named, Arg, Ctx, KeyType, StreamEntry};
 
 /// What is recorded.
 pub enum Entry<'a> {
@@ -42,10 +42,10 @@ pub fn append(ctx: &Ctx<'_>, fleet: &Fleet, device: &Device, entry: &Entry<'_>, 
     let key = fleet.keys.history(&device.id);
     let mut fields: Vec<Arg<'_>> = Vec::with_capacity(12);
     match entry {
-        Entry::Change { kind, .. } => fields.extend(pair("type", *kind)),
-        Entry::Presence { .. } => fields.extend(pair("type", "presence")),
+        Entry::Change { kind, .. } => fields.extend(named("type", *kind)),
+        Entry::Presence { .. } => fields.extend(named("type", "presence")),
     }
-    fields.extend(pair("timestamp", now));
+    fields.extend(named("timestamp", now));
     match entry {
         Entry::Change {
             name,
@@ -53,12 +53,12 @@ pub fn append(ctx: &Ctx<'_>, fleet: &Fleet, device: &Device, entry: &Entry<'_>, 
             change,
             ..
         } => {
-            fields.extend(pair("version", *version));
+            fields.extend(named("version", *version));
             if let Some(name) = name {
-                fields.extend(pair("name", *name));
+                fields.extend(named("name", *name));
             }
-            fields.extend(pair("old", change.old.as_str()));
-            fields.extend(pair("new", change.new.as_str()));
+            fields.extend(named("old", change.old.as_str()));
+            fields.extend(named("new", change.new.as_str()));
         }
         Entry::Presence {
             old,
@@ -66,11 +66,11 @@ pub fn append(ctx: &Ctx<'_>, fleet: &Fleet, device: &Device, entry: &Entry<'_>, 
             reason,
             session,
         } => {
-            fields.extend(pair("old", *old));
-            fields.extend(pair("new", *new));
-            fields.extend(pair("reason", *reason));
+            fields.extend(named("old", *old));
+            fields.extend(named("new", *new));
+            fields.extend(named("reason", *reason));
             if let Some(session) = session {
-                fields.extend(pair("session", *session));
+                fields.extend(named("session", *session));
             }
         }
     }
@@ -106,7 +106,7 @@ pub fn read(ctx: &Ctx<'_>, fleet: &Fleet, id: &str, range: &Range) -> Result<Vec
     };
     let mut args = vec![Arg::Str(&key), start.as_str().into(), end.as_str().into()];
     if let Some(count) = range.count {
-        args.extend(pair("COUNT", count));
+        args.extend(named("COUNT", count));
     }
     Ok(ctx.read(command, &args)?.stream_entries())
 }

@@ -1,6 +1,6 @@
 //! Calling the server's own commands.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::ffi::CStr;
 use std::fmt;
 use std::mem::ManuallyDrop;
@@ -14,6 +14,8 @@ use super::{api, Ctx, RString};
 pub enum Arg<'a> {
     Str(&'a RString),
     Bytes(&'a [u8]),
+    /// A constant of the program's, made into a string once.
+    Name(&'static str),
     Int(u64),
 }
 
@@ -44,6 +46,30 @@ impl From<u64> for Arg<'_> {
 /// A field and its value.
 pub fn pair<'a>(field: impl Into<Arg<'a>>, value: impl Into<Arg<'a>>) -> [Arg<'a>; 2] {
     [field.into(), value.into()]
+}
+
+/// A field of a constant name and its value.
+pub fn named<'a>(field: &'static str, value: impl Into<Arg<'a>>) -> [Arg<'a>; 2] {
+    [Arg::Name(field), value.into()]
+}
+
+thread_local! {
+    /// Those in use, by their address: there are a few dozen.
+    static NAMES: RefCell<Vec<(&'static str, RString)>> = const { RefCell::new(Vec::new()) };
+}
+
+/// The string of a constant, which lives as long as the module.
+fn string_of(name: &'static str) -> *mut raw::RedisModuleString {
+    NAMES.with_borrow_mut(|names| {
+        let found = names.iter().find(|(known, _)| std::ptr::eq(*known, name));
+        if let Some((_, string)) = found {
+            return string.as_ptr();
+        }
+        let string = RString::new(name.as_bytes());
+        let raw = string.as_ptr();
+        names.push((name, string));
+        raw
+    })
 }
 
 thread_local!(static DOING: Cell<Doing> = const { Cell::new(Doing::Nothing) });
@@ -89,6 +115,10 @@ impl ArgV {
             let string = match arg {
                 Arg::Str(string) => {
                     raw.push(string.as_ptr());
+                    continue;
+                }
+                Arg::Name(name) => {
+                    raw.push(string_of(name));
                     continue;
                 }
                 Arg::Bytes(bytes) => RString::new(bytes),

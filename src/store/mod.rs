@@ -7,6 +7,8 @@
 //! holds.
 
 pub mod acl;
+#[cfg_attr(test, allow(dead_code))]
+mod alloc;
 mod args;
 mod call;
 pub mod command;
@@ -25,8 +27,10 @@ mod rstring;
 pub mod settings;
 mod string;
 
+#[cfg(not(test))]
+pub use alloc::Alloc;
 pub use args::RawArgs;
-pub use call::{pair, Arg, CallError, StreamEntry};
+pub use call::{named, pair, Arg, CallError, StreamEntry};
 pub use ctx::Ctx;
 pub use ctx::{monotonic_ms, monotonic_us, notifications_on};
 pub use entry::{guarded, Handler, OnTimer};

@@ -24,7 +24,7 @@ pub(super) struct Outstanding<'a> {
 impl Outstanding<'_> {
     /// Into `devices:events`; the only part that may fail.
     pub fn append(&self, ctx: &Ctx<'_>, fleet: &Fleet, id: &str, now: u64) -> Result<()> {
-        let mut fields: Vec<(&str, Arg<'_>)> = Vec::with_capacity(4);
+        let mut fields: Vec<(&'static str, Arg<'_>)> = Vec::with_capacity(4);
         if let Some(name) = self.name {
             fields.push(("name", name.into()));
         }

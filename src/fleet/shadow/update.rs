@@ -234,8 +234,9 @@ pub fn prepare<'a>(
         patch => patch,
     };
 
-    let (desired, new_desired) = merge_section(&stored.desired, desired, update.desired, now);
-    let (reported, new_reported) = merge_section(&stored.reported, reported, patch, now);
+    let (desired, new_desired) =
+        merge_section(&stored.desired, desired, update.desired, false, now);
+    let (reported, new_reported) = merge_section(&stored.reported, reported, patch, reports, now);
     let desired_text = match &new_desired {
         _ if desired.is_empty() => String::new(),
         Some(new) => new.text.clone(),
@@ -287,18 +288,20 @@ fn read_section<'s>(
     }
 }
 
-/// The document after a patch, and what has to be written of it; without a patch it stays.
+/// The document after a patch, and what has to be written of it; without a patch it stays. The
+/// patch itself is kept as text if it `tells` anybody anything.
 fn merge_section<'s>(
     stored: &Section,
     document: Document<'s>,
     patch: Option<Patch>,
+    tells: bool,
     now: u64,
 ) -> (Document<'s>, Option<NewSection>) {
     let Some(patch) = patch else {
         return (document, None);
     };
     let keeps_times = settings::SHADOW_METADATA.is_on();
-    let sent = (!patch.replace).then(|| Document::of(&patch.document).text());
+    let sent = (tells && !patch.replace).then(|| Document::of(&patch.document).text());
     let merged = if patch.replace {
         merge::replace(&document, patch.document, now)
     } else {
