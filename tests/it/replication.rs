@@ -1,6 +1,7 @@
 //! Replicas hold what the master holds, decide nothing, and take over without telling anybody
 //! falsely.
 
+mod followers;
 mod pauses;
 
 use std::time::Duration;

@@ -251,3 +251,28 @@ fn odd_documents_are_told_as_they_are() {
     assert_eq!(told(&mut con, "%n%s"), expected);
     assert_eq!(state(&mut con, "%n%s")["desired"], document);
 }
+
+/// Who merges all that is told has what the device has.
+#[test]
+fn what_replaces_is_told_as_the_patch_it_amounts_to() {
+    let server = Server::start();
+    let heard = Subscriber::channels(&server, &["devices:status", "last"]);
+    let mut con = server.connection();
+    report(&mut con, "d", json!({"a": 1, "b": {"c": 2, "d": 3}}));
+    let document = r#"{"b":{"c":2,"e":4}}"#;
+    cmd!(con, "DEVICE.SHADOW.REPORT", "d", document, "REPLACE").items();
+    let cleared = r#"{"state":{"reported":null}}"#;
+    cmd!(con, "DEVICE.SHADOW.UPDATE", "d", cleared).text();
+    let told: Vec<Value> = all_heard(&mut con, &heard)
+        .iter()
+        .map(|message| message.json()["reported"].clone())
+        .collect();
+    assert_eq!(
+        told,
+        [
+            json!({"a": 1, "b": {"c": 2, "d": 3}}),
+            json!({"a": null, "b": {"d": null, "e": 4}}),
+            json!({"b": null}),
+        ]
+    );
+}
