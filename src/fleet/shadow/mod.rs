@@ -1,5 +1,5 @@
 //! Shadows of a device: where they are stored, and what stands there. What a change does to one is
-//! in `update`, who hears of it in `tell`.
+//! in `update` and `prepared`, who hears of it in `tell`.
 //!
 //! The classic shadow is part of the device's own hash, named ones are in `device:shadows:<id>`. A
 //! shadow exists while it has a reported document, maybe an empty one. Its delta is stored beside
@@ -7,6 +7,7 @@
 
 mod delete;
 mod mend;
+mod prepared;
 mod read;
 mod tell;
 mod update;
@@ -21,8 +22,9 @@ use crate::store::{Ctx, HashKey, KeyType, RString};
 
 pub use delete::delete;
 pub use mend::{is_mended, mend};
+pub use prepared::prepare;
 pub use read::{document, names, sides};
-pub use update::{change, prepare, report, Fence, Patch, Update};
+pub use update::{change, report, Fence, Patch, Update};
 
 /// Which shadow of a device; `None`: the classic one.
 pub type Name<'a> = Option<&'a str>;

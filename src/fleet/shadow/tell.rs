@@ -1,6 +1,6 @@
 //! Who hears of a change of a shadow: the device, the fleet's channels and streams, its history.
 
-use super::update::Prepared;
+use super::prepared::Prepared;
 use super::Name;
 use super::{Device, Fleet, Result};
 use crate::fleet::events::{self, Message};
