@@ -52,7 +52,7 @@ impl Ctx<'_> {
             api!(RedisModule_CloseKey)(handle);
         }
         self.replicate(c"HSET", &[&[Arg::Str(key)], fields].concat());
-        self.notify_class(raw::REDISMODULE_NOTIFY_HASH as i32, c"hset", key);
+        self.notify_class(raw::REDISMODULE_NOTIFY_HASH, c"hset", key);
         self.touched(key);
         Ok(())
     }
@@ -118,9 +118,9 @@ impl Ctx<'_> {
         replicated.push(id.as_str().into());
         replicated.extend_from_slice(fields);
         self.replicate(c"XADD", &replicated);
-        self.notify_class(raw::REDISMODULE_NOTIFY_STREAM as i32, c"xadd", key);
+        self.notify_class(raw::REDISMODULE_NOTIFY_STREAM, c"xadd", key);
         if kept.is_some() {
-            self.notify_class(raw::REDISMODULE_NOTIFY_STREAM as i32, c"xtrim", key);
+            self.notify_class(raw::REDISMODULE_NOTIFY_STREAM, c"xtrim", key);
         }
         self.touched(key);
         Ok(())

@@ -26,10 +26,10 @@ thread_local! {
 
 /// Each of them may mean that somebody follows from now on.
 const EVENTS: [u64; 4] = [
-    raw::REDISMODULE_EVENT_FORK_CHILD as u64,
-    raw::REDISMODULE_EVENT_REPLICA_CHANGE as u64,
-    raw::REDISMODULE_EVENT_REPLICATION_ROLE_CHANGED as u64,
-    raw::REDISMODULE_EVENT_PERSISTENCE as u64,
+    raw::REDISMODULE_EVENT_FORK_CHILD,
+    raw::REDISMODULE_EVENT_REPLICA_CHANGE,
+    raw::REDISMODULE_EVENT_REPLICATION_ROLE_CHANGED,
+    raw::REDISMODULE_EVENT_PERSISTENCE,
 ];
 
 /// Whether what is replicated goes anywhere.

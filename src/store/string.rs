@@ -53,7 +53,7 @@ impl Ctx<'_> {
 
     /// A keyspace notification of the class of strings (`$`).
     pub fn notify_string(&self, event: &std::ffi::CStr, key: &RString) {
-        self.notify_class(raw::REDISMODULE_NOTIFY_STRING as i32, event, key);
+        self.notify_class(raw::REDISMODULE_NOTIFY_STRING, event, key);
     }
 
     /// Replicates `SET key value PXAT at` for a change made through a [`StringKey`].
@@ -77,7 +77,7 @@ impl Ctx<'_> {
 
     /// The server's notification of a key that was deleted (class `g`).
     pub fn notify_deleted(&self, key: &RString) {
-        self.notify_class(raw::REDISMODULE_NOTIFY_GENERIC as i32, c"del", key);
+        self.notify_class(raw::REDISMODULE_NOTIFY_GENERIC, c"del", key);
     }
 }
 
