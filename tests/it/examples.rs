@@ -100,7 +100,7 @@ impl Demo {
     }
 }
 
-/// A Python that has redis-py; `scripts/lib/examples.sh` looks in the same places.
+/// A Python that has redis-py; `scripts/lib/clients.sh` looks in the same places.
 fn python() -> Command {
     let has_redis = |python: &&str| {
         let mut look = Command::new(python);

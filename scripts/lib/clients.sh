@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# Installs what the clients of examples/ need, for their tests. Needs common.sh and install.sh.
+# Installs the clients that the tests use. Needs common.sh and install.sh.
 # shellcheck disable=SC2154 # root is set in common.sh
 
 # Debian's python3-redis belongs to Debian's Python, which need not be the first on the PATH. The
@@ -12,11 +12,15 @@ python_has_redis() {
     return 1
 }
 
-# The Debian packages that the examples miss.
+# The Debian packages of the clients that tests use and that are missing: of the examples, and of the
+# broker.
 packages_of_missing_clients() {
     python_has_redis || printf '%s\n' python3 python3-redis
     have node || echo nodejs
     have npm || echo npm
+    if ! have mosquitto_pub || ! have mosquitto_sub; then
+        echo mosquitto-clients
+    fi
 }
 
 # ioredis is no package of Debian. It is installed below target/, not beside the sources, in the
