@@ -1,6 +1,6 @@
 //! `DEVICE.HEARTBEAT id [REPORTED json] [REPLACE] [TIMEOUT ms] [SESSION n [SEQ n]]`
 
-use super::{Args, Command, FENCE_ARGS};
+use super::{check_fence, Args, Command, FENCE_ARGS};
 use crate::fleet::error::Error;
 use crate::fleet::heartbeat::{beat, Heartbeat as Beat};
 use crate::fleet::shadow::Patch;
@@ -56,9 +56,7 @@ impl Command for Heartbeat {
         if replace && patch.is_none() {
             return Err(Error::usage("REPLACE goes with REPORTED"));
         }
-        if beat_with.fence.seq.is_some() && beat_with.fence.session.is_none() {
-            return Err(Error::usage("SEQ goes with SESSION"));
-        }
+        check_fence(beat_with.fence)?;
         let id_key = args.id_key();
         args.finish()?;
         beat_with.report = patch.map(|document| Patch { document, replace });

@@ -28,6 +28,7 @@ mod type_list;
 mod type_set;
 mod why;
 
+use crate::fleet::shadow::Fence;
 use crate::fleet::{self, Error, Fleet, Result};
 use crate::store::acl::Access;
 use crate::store::command::{ArgKind, ArgSpec, Spec};
@@ -137,6 +138,20 @@ const FENCE_ARGS: ArgSpec = ArgSpec::new(
     ]),
 )
 .optional();
+
+/// A sequence number counts within its session.
+fn check_fence(fence: Fence) -> Result<()> {
+    if fence.seq.is_some() && fence.session.is_none() {
+        return Err(Error::usage("SEQ goes with SESSION"));
+    }
+    Ok(())
+}
+
+/// `id [NAME n]`: a shadow.
+const SHADOW_ARGS: &[ArgSpec] = &[
+    ArgSpec::new("id", ArgKind::Key),
+    ArgSpec::option("NAME", "name", ArgKind::Text),
+];
 
 /// `[NAME n]` as the only option.
 fn next_name<'a>(args: &mut Args<'a>) -> Result<fleet::shadow::Name<'a>> {

@@ -1,8 +1,8 @@
 //! `DEVICE.SHADOW.DEL id [NAME n]`
 
-use super::{next_name, Args, Command};
+use super::{next_name, Args, Command, SHADOW_ARGS};
 use crate::fleet::{shadow, Fleet, Result};
-use crate::store::command::{ArgKind, ArgSpec, KeyUse, Keys, Spec};
+use crate::store::command::{KeyUse, Keys, Spec};
 use crate::store::Ctx;
 
 /// Deletes a shadow and replies `{"version","timestamp"}`. The deletion counts in the version, which
@@ -19,10 +19,7 @@ impl Command for ShadowDel {
         flags: "write",
         keys: Keys::First(KeyUse::Update),
         tips: "",
-        args: &[
-            ArgSpec::new("id", ArgKind::Key),
-            ArgSpec::option("NAME", "name", ArgKind::Text),
-        ],
+        args: SHADOW_ARGS,
     };
 
     fn run(ctx: &Ctx<'_>, fleet: &Fleet, mut args: Args<'_>) -> Result<()> {

@@ -1,8 +1,8 @@
 //! `DEVICE.SHADOW.GET id [NAME n]`
 
-use super::{next_name, Args, Command};
+use super::{next_name, Args, Command, SHADOW_ARGS};
 use crate::fleet::{shadow, Fleet, Result};
-use crate::store::command::{ArgKind, ArgSpec, KeyUse, Keys, Spec};
+use crate::store::command::{KeyUse, Keys, Spec};
 use crate::store::Ctx;
 
 /// The whole shadow as JSON: `{"state":{"desired","reported","delta"},"metadata":{"desired",
@@ -19,10 +19,7 @@ impl Command for ShadowGet {
         flags: "readonly",
         keys: Keys::First(KeyUse::Read),
         tips: "",
-        args: &[
-            ArgSpec::new("id", ArgKind::Key),
-            ArgSpec::option("NAME", "name", ArgKind::Text),
-        ],
+        args: SHADOW_ARGS,
     };
 
     fn run(ctx: &Ctx<'_>, fleet: &Fleet, mut args: Args<'_>) -> Result<()> {

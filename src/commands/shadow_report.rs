@@ -1,7 +1,6 @@
 //! `DEVICE.SHADOW.REPORT id json [NAME n] [VERSION v] [REPLACE] [SESSION n [SEQ n]]`
 
-use super::{reply_delta, Args, Command, FENCE_ARGS};
-use crate::fleet::error::Error;
+use super::{check_fence, reply_delta, Args, Command, FENCE_ARGS};
 use crate::fleet::shadow::{self, Fence, Patch, Update};
 use crate::fleet::{Fleet, Result};
 use crate::store::command::{ArgKind, ArgSpec, KeyUse, Keys, Spec};
@@ -51,9 +50,7 @@ impl Command for ShadowReport {
                 _ => fence.seq = Some(args.next_number("SEQ")?),
             }
         }
-        if fence.seq.is_some() && fence.session.is_none() {
-            return Err(Error::usage("SEQ goes with SESSION"));
-        }
+        check_fence(fence)?;
         args.finish()?;
 
         let update = Update {

@@ -18,16 +18,23 @@ pub fn append(
     now: u64,
     more: &[(&'static str, Arg<'_>)],
 ) -> Result<()> {
-    let mut fields: Vec<Arg<'_>> = Vec::with_capacity(6 + 2 * more.len());
-    fields.extend(named("type", kind));
-    fields.extend(named("device_id", id));
-    fields.extend(named("timestamp", now));
+    let maxlen = settings::EVENTS_MAXLEN.value();
+    let mut fields = head(kind, id, now);
     for (name, value) in more {
         fields.extend(named(name, *value));
     }
-    let maxlen = settings::EVENTS_MAXLEN.value();
     ctx.xadd(&fleet.keys.events, maxlen, now, &fields)?;
     Ok(())
+}
+
+/// What every entry of the fleet's streams begins with.
+fn head<'a>(kind: &'a str, id: &'a str, now: u64) -> Vec<Arg<'a>> {
+    [
+        named("type", kind),
+        named("device_id", id),
+        named("timestamp", now),
+    ]
+    .concat()
 }
 
 /// Appends an applied report to `devices:reports`, for sinks. It comes last in a step whose writes
@@ -41,10 +48,7 @@ pub fn append_report(
     report: &str,
     now: u64,
 ) {
-    let mut fields: Vec<Arg<'_>> = Vec::with_capacity(12);
-    fields.extend(named("type", "status"));
-    fields.extend(named("device_id", id));
-    fields.extend(named("timestamp", now));
+    let mut fields = head("status", id, now);
     if let Some(name) = name {
         fields.extend(named("name", name));
     }

@@ -191,15 +191,7 @@ pub fn adopt_if_needed(
     check_type_keys(ctx, fleet, &device.device_type)?;
     presence::check_keys(ctx, fleet, device)?;
 
-    // A shadow that holds something has a version already.
-    let holds_something = [&f.shadow.reported, &f.shadow.desired]
-        .into_iter()
-        .any(|field| {
-            device
-                .field(ctx, field)
-                .is_some_and(|text| !matches!(text.bytes(), b"" | b"{}"))
-        });
-    device.version = u64::from(holds_something);
+    device.version = shadow::version(ctx, fleet, device)?;
     let registered_at = device
         .field(ctx, &f.registered_at)
         .and_then(|value| recipe::time_ms(value.bytes()))

@@ -169,3 +169,9 @@ impl Stored {
 pub fn outstanding(ctx: &Ctx<'_>, fleet: &Fleet, device: &Device) -> Option<RString> {
     device.field(ctx, &fleet.fields.shadow.delta)
 }
+
+/// The version of a device's classic shadow, also of one that is not adopted yet.
+pub fn version(ctx: &Ctx<'_>, fleet: &Fleet, device: &Device) -> Result<u64> {
+    let place = Place::new(fleet, &device.id, None);
+    Ok(Stored::read(ctx, Some(device), &place)?.version)
+}
