@@ -7,8 +7,7 @@ mod common;
 #[path = "../tests/it/support/mod.rs"]
 mod support;
 
-use std::process::Stdio;
-
+use common::benchmark::{pinned_server, redis_benchmark};
 use common::load::{assert_alike, bring_online, write_plain, Form};
 use common::options::Number;
 use common::scenarios::info;
@@ -99,21 +98,12 @@ struct Pair {
 
 impl Pair {
     fn start(options: &Options, append_only: bool) -> Pair {
-        let configured = |builder: Builder| {
-            let server = builder
-                .config("appendonly", if append_only { "yes" } else { "no" })
-                .config("appendfsync", "everysec")
-                .config("auto-aof-rewrite-percentage", 0)
-                .start();
-            machine::pin(&server);
-            server
-        };
         let ids = options.get("ids");
         // A fleet in order: every device was seen within the shortest of all timeouts.
         let hour = Server::builder().config("devicestate.heartbeat-timeout", "1h");
-        let module = configured(hour);
+        let module = pinned_server(hour, append_only);
         bring_online(&module, 0..ids, id, |_| 3_600_000);
-        let plain = configured(Server::builder().without_module());
+        let plain = pinned_server(Server::builder().without_module(), append_only);
         write_plain(&plain, 0..ids, id, Form::LikeOurs);
         assert_alike(&module, &plain, &format!("device:state:{}", id(0)));
         Pair {
@@ -134,31 +124,7 @@ impl Pair {
     /// Commands per second, and the server's processor time per command in microseconds.
     fn run(&self, peer: &Peer, requests: usize) -> (f64, f64) {
         let server = self.server(peer);
-        let before = machine::processor_seconds(server);
-        let output = machine::on_client_core("redis-benchmark")
-            .args(["-h", "127.0.0.1", "-p", &server.port().to_string(), "--csv"])
-            .args(["-P", &self.pipeline.to_string(), "-c", "50"])
-            .args(["-n", &requests.to_string(), "-r", &self.ids.to_string()])
-            .args(&peer.args)
-            .stdin(Stdio::null())
-            .output()
-            .expect("run redis-benchmark");
-        let used = machine::processor_seconds(server) - before;
-        let text = String::from_utf8_lossy(&output.stdout);
-        // "test","rps",... and then the figures; the name of the test may hold anything.
-        let rate = text.lines().last().and_then(|line| {
-            let columns: Vec<&str> = line.rsplit("\",\"").collect();
-            columns.get(6).and_then(|rate| rate.parse::<f64>().ok())
-        });
-        match rate {
-            Some(rate) if output.status.success() => (rate, used * 1e6 / requests as f64),
-            _ => panic!(
-                "redis-benchmark {:?}: {}\n{text}{}",
-                peer.args,
-                output.status,
-                String::from_utf8_lossy(&output.stderr)
-            ),
-        }
+        redis_benchmark(server, &peer.args, requests, self.pipeline, self.ids)
     }
 }
 

@@ -8,6 +8,7 @@ mod common;
 #[path = "../tests/it/support/mod.rs"]
 mod support;
 
+use common::benchmark::pinned_server;
 use common::client_merge::ClientMerge;
 use common::documents::{self, desired, desired_patch, id, reported, reported_patch, Object};
 use common::driver::{Driver, Prepared, Work};
@@ -93,13 +94,7 @@ impl Maker<'_> {
     }
 
     fn server(&self, builder: Builder) -> Server {
-        let server = builder
-            .config("appendonly", if self.append_only { "yes" } else { "no" })
-            .config("appendfsync", "everysec")
-            .config("auto-aof-rewrite-percentage", 0)
-            .start();
-        machine::pin(&server);
-        server
+        pinned_server(builder, self.append_only)
     }
 
     /// A server with the module, its devices online and with documents.

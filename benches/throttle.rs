@@ -7,8 +7,7 @@ mod common;
 #[path = "../tests/it/support/mod.rs"]
 mod support;
 
-use std::process::Stdio;
-
+use common::benchmark::{pinned_server, redis_benchmark};
 use common::driver::each;
 use common::options::Number;
 use common::scenarios::info;
@@ -128,18 +127,9 @@ struct Pair {
 impl Pair {
     /// Every caller has been there once.
     fn start(options: &Options, append_only: bool, peers: &[Peer]) -> Pair {
-        let configured = |builder: Builder| {
-            let server = builder
-                .config("appendonly", if append_only { "yes" } else { "no" })
-                .config("appendfsync", "everysec")
-                .config("auto-aof-rewrite-percentage", 0)
-                .start();
-            machine::pin(&server);
-            server
-        };
         let pair = Pair {
-            module: configured(Server::builder()),
-            plain: configured(Server::builder().without_module()),
+            module: pinned_server(Server::builder(), append_only),
+            plain: pinned_server(Server::builder().without_module(), append_only),
             ids: options.get("ids"),
             pipeline: options.get("pipeline"),
         };
@@ -170,31 +160,7 @@ impl Pair {
     /// Commands per second, and the server's processor time per command in microseconds.
     fn run(&self, peer: &Peer, requests: usize) -> (f64, f64) {
         let server = self.server(peer);
-        let before = machine::processor_seconds(server);
-        let output = machine::on_client_core("redis-benchmark")
-            .args(["-h", "127.0.0.1", "-p", &server.port().to_string(), "--csv"])
-            .args(["-P", &self.pipeline.to_string(), "-c", "50"])
-            .args(["-n", &requests.to_string(), "-r", &self.ids.to_string()])
-            .args(&peer.args)
-            .stdin(Stdio::null())
-            .output()
-            .expect("run redis-benchmark");
-        let used = machine::processor_seconds(server) - before;
-        let text = String::from_utf8_lossy(&output.stdout);
-        // "test","rps",... and then the figures; the name of the test may hold anything.
-        let rate = text.lines().last().and_then(|line| {
-            let columns: Vec<&str> = line.rsplit("\",\"").collect();
-            columns.get(6).and_then(|rate| rate.parse::<f64>().ok())
-        });
-        match rate {
-            Some(rate) if output.status.success() => (rate, used * 1e6 / requests as f64),
-            _ => panic!(
-                "redis-benchmark {:?}: {}\n{text}{}",
-                peer.args,
-                output.status,
-                String::from_utf8_lossy(&output.stderr)
-            ),
-        }
+        redis_benchmark(server, &peer.args, requests, self.pipeline, self.ids)
     }
 
     /// Every hit was one, every one passed, and every counter is there still.

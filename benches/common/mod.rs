@@ -7,6 +7,7 @@
 #![allow(dead_code, unused_imports)]
 
 pub mod alike;
+pub mod benchmark;
 pub mod client_merge;
 pub mod documents;
 pub mod driver;
