@@ -119,7 +119,7 @@ fn the_sweeper_replicates_nothing_while_nobody_is_due() {
 
 #[test]
 fn a_plain_server_loads_the_file_and_holds_the_same() {
-    let mut server = server_with_aof();
+    let server = server_with_aof();
     let mut con = server.connection();
     for line in [
         "DEVICE.REGISTER d sensor META {\"m\":1}",
@@ -145,7 +145,14 @@ fn a_plain_server_loads_the_file_and_holds_the_same() {
         assert!(cmd!(con, line).is_ok(), "{line}");
     }
     wait_until_offline(&mut con, "late");
-    let before = snapshot(&mut con);
+    assert_a_plain_server_holds_the_same(server);
+}
+
+/// Asserts that the append-only file holds commands of the server only, and that a server without
+/// the module loads it.
+#[track_caller]
+pub fn assert_a_plain_server_holds_the_same(mut server: Server) {
+    let before = snapshot(&mut server.connection());
     for command in replicated(&server) {
         let foreign = command[0].to_ascii_uppercase().starts_with("DEVICE.");
         assert!(!foreign, "{command:?}");

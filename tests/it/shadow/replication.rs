@@ -4,7 +4,9 @@ use redis::Connection;
 use serde_json::json;
 
 use super::*;
-use crate::heartbeat::replication::{aof_bytes, replicated, server_with_aof};
+use crate::heartbeat::replication::{
+    aof_bytes, assert_a_plain_server_holds_the_same, replicated, server_with_aof,
+};
 use crate::replication::{assert_same, replica_of};
 
 #[test]
@@ -155,23 +157,11 @@ fn a_replica_holds_the_same_after_any_workload() {
 
 #[test]
 fn a_plain_server_loads_the_file_and_holds_the_same() {
-    let mut server = server_with_aof();
+    let server = server_with_aof();
     let mut con = server.connection();
     cmd!(con, "CONFIG SET devicestate.reports-maxlen 500").text();
     random_workload(&mut con, 1_000);
-    let before = snapshot(&mut con);
-    for command in replicated(&server) {
-        let foreign = command[0].to_ascii_uppercase().starts_with("DEVICE.");
-        assert!(!foreign, "{command:?}");
-    }
-    server.terminate();
-    let plain = Server::builder()
-        .without_module()
-        .config("dir", server.dir().display())
-        .config("appendonly", "yes")
-        .start();
-    let after = snapshot(&mut plain.connection());
-    assert_eq!(difference(&before, &after), Vec::<String>::new());
+    assert_a_plain_server_holds_the_same(server);
 }
 
 #[test]
