@@ -5,6 +5,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod alert;
 pub mod deadlines;
 pub mod duration;
 pub mod escape;
