@@ -222,3 +222,8 @@ fn unknown_field<T>(place: impl Into<String>, field: &str) -> Result<T, RuleErro
     let field = Quoted(field.as_bytes());
     invalid(place, format!("unknown field {field}"))
 }
+
+#[cfg(test)]
+mod properties;
+#[cfg(test)]
+mod tests;

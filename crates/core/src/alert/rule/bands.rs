@@ -224,3 +224,8 @@ fn plain(number: f64) -> String {
     let text = Value::from(number).to_string();
     text.strip_suffix(".0").map(str::to_owned).unwrap_or(text)
 }
+
+#[cfg(test)]
+mod properties;
+#[cfg(test)]
+mod tests;
