@@ -1,13 +1,18 @@
 //! The argument cursor: every command reads its words through it, and every complaint about a word
 //! is made here.
 
+use devicestate_core::alert::MAX_SEVERITY;
 use devicestate_core::escape::Quoted;
 use devicestate_core::json::{self, Object};
 use devicestate_core::{duration, name};
+use serde_json::value::RawValue;
 
 use crate::fleet::error::{Error, Result};
 use crate::fleet::settings;
 use crate::store::{parse_u64, RString, RawArgs};
+
+/// How many users one raise notifies.
+const MAX_USERS: u64 = 64;
 
 /// The longest name of a shadow, in bytes: AWS IoT's limit.
 const MAX_SHADOW_NAME: usize = 64;
@@ -76,6 +81,37 @@ impl<'a> Args<'a> {
         Ok(name)
     }
 
+    pub fn next_alert(&mut self) -> Result<&'a str> {
+        self.next_name("alert name")
+    }
+
+    pub fn next_rule(&mut self) -> Result<&'a str> {
+        self.next_name("rule name")
+    }
+
+    pub fn next_user(&mut self) -> Result<&'a str> {
+        self.next_name("user")
+    }
+
+    /// A list of users that begins with its length; each is kept once.
+    pub fn next_users(&mut self, argument: &str) -> Result<Vec<String>> {
+        let count = self.next_bounded(argument, 0, MAX_USERS)?;
+        let mut users: Vec<String> = Vec::new();
+        for _ in 0..count {
+            let user = self.next_user()?;
+            if !users.iter().any(|known| known == user) {
+                users.push(user.to_owned());
+            }
+        }
+        Ok(users)
+    }
+
+    /// How bad an alert is.
+    pub fn next_severity(&mut self) -> Result<u32> {
+        let severity = self.next_bounded("SEVERITY", 0, MAX_SEVERITY.into())?;
+        Ok(u32::try_from(severity).unwrap_or(MAX_SEVERITY))
+    }
+
     fn next_name(&mut self, what: &str) -> Result<&'a str> {
         let bytes = self.next_bytes(what)?;
         name::check(bytes)
@@ -124,6 +160,32 @@ impl<'a> Args<'a> {
         let bytes = self.next_bytes(argument)?;
         duration::parse(bytes)
             .map_err(|why| Error::usage(format_args!("{argument}: {} {why}", Quoted(bytes))))
+    }
+
+    /// A duration of at most ten years, in milliseconds.
+    pub fn next_period(&mut self, argument: &str) -> Result<u64> {
+        let ms = self.next_ms(argument)?;
+        if ms > settings::MAX_TIMEOUT_MS {
+            return Err(Error::usage(format_args!(
+                "{argument}: {ms} ms is longer than 10 years"
+            )));
+        }
+        Ok(ms)
+    }
+
+    /// How long something that is handed out may stay out, in milliseconds: from 1 to 10 years.
+    pub fn next_lease(&mut self) -> Result<u64> {
+        match self.next_period("LEASE")? {
+            0 => Err(Error::usage("LEASE: 0 ms is no lease")),
+            ms => Ok(ms),
+        }
+    }
+
+    /// A JSON object that is kept as it is.
+    pub fn next_data(&mut self, argument: &str) -> Result<Box<RawValue>> {
+        let object = self.next_json(argument)?;
+        let text = self.within_limit(argument, &object)?;
+        RawValue::from_string(text).map_err(|error| Error::usage(format_args!("{argument}: {error}")))
     }
 
     /// A device's timeout: 0 for none, else from 100 ms to 10 years.

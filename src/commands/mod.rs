@@ -3,6 +3,17 @@
 //! [`register_all`] is the table of them; registration, `COMMAND DOCS`, key specifications and ACL
 //! all derive from each command's [`Spec`].
 
+mod alert_ack;
+mod alert_batch;
+mod alert_clear;
+mod alert_done;
+mod alert_due;
+mod alert_list;
+mod alert_notify;
+mod alert_raise;
+mod alert_rule_del;
+mod alert_rule_list;
+mod alert_rule_set;
 mod args;
 mod check;
 mod count;
@@ -68,6 +79,17 @@ pub fn register_all(ctx: &Ctx<'_>) -> std::result::Result<(), String> {
     add::<shadow_names::ShadowNames>(ctx)?;
     add::<delta::Delta>(ctx)?;
     add::<history::History>(ctx)?;
+    add::<alert_raise::AlertRaise>(ctx)?;
+    add::<alert_clear::AlertClear>(ctx)?;
+    add::<alert_ack::AlertAck>(ctx)?;
+    add::<alert_list::AlertList>(ctx)?;
+    add::<alert_rule_set::AlertRuleSet>(ctx)?;
+    add::<alert_rule_del::AlertRuleDel>(ctx)?;
+    add::<alert_rule_list::AlertRuleList>(ctx)?;
+    add::<alert_notify::AlertNotify>(ctx)?;
+    add::<alert_batch::AlertBatch>(ctx)?;
+    add::<alert_done::AlertDone>(ctx)?;
+    add::<alert_due::AlertDue>(ctx)?;
     ctx.register::<InAnyDatabase<throttle_hit::ThrottleHit>>(&throttle_hit::ThrottleHit::SPEC)
 }
 
@@ -75,7 +97,7 @@ fn add<C: Command>(ctx: &Ctx<'_>) -> std::result::Result<(), String> {
     ctx.register::<InDatabaseZero<C>>(&C::SPEC)
 }
 
-/// Device commands work in database 0: their indexes and timers live there.
+/// Commands of devices and alerts work in database 0: their indexes and timers live there.
 struct InDatabaseZero<C>(std::marker::PhantomData<C>);
 
 impl<C: Command> Handler for InDatabaseZero<C> {
@@ -83,7 +105,7 @@ impl<C: Command> Handler for InDatabaseZero<C> {
         if ctx.selected_db() == 0 {
             run::<C>(ctx, raw);
         } else {
-            ctx.reply_error("ERR DEVICE commands work in database 0 only");
+            ctx.reply_error("ERR DEVICE and ALERT commands work in database 0 only");
         }
     }
 }
@@ -112,6 +134,11 @@ fn require(ctx: &Ctx<'_>, access: Access, key: &RString) -> Result<()> {
     } else {
         Err(Error::no_permission(key.bytes()))
     }
+}
+
+/// A user as a key: what ACL patterns match.
+fn user_key(user: &str) -> RString {
+    RString::new(user.as_bytes())
 }
 
 /// A device as a map of all its fields.

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use devicestate_core::alert::rule::RuleError;
 use devicestate_core::escape::Quoted;
 use devicestate_core::json::JsonError;
 use devicestate_core::shadow::request::Refusal;
@@ -104,6 +105,31 @@ impl Error {
         Error(format!(
             "LIMIT {limit} devices are registered, devicestate.max-devices allows no more"
         ))
+    }
+
+    pub fn too_many_alerts(id: &str, limit: u64) -> Error {
+        Error(format!(
+            "LIMIT device {} has {limit} alerts, no more are allowed",
+            Quoted(id.as_bytes())
+        ))
+    }
+
+    pub fn too_many_rules(device_type: &str, limit: u64) -> Error {
+        Error(format!(
+            "LIMIT type {} has {limit} alert rules, no more are allowed",
+            Quoted(device_type.as_bytes())
+        ))
+    }
+
+    /// A rule that can't do what it says, with the place of the fault.
+    pub fn bad_rule(error: &RuleError) -> Error {
+        match error {
+            RuleError::Json(error) => Error::bad_json("rule", error),
+            RuleError::Invalid { place, message } if place.is_empty() => {
+                Error::usage(format_args!("rule: {message}"))
+            }
+            RuleError::Invalid { .. } => Error::usage(format_args!("rule at {error}")),
+        }
     }
 
     pub fn out_of_memory() -> Error {

@@ -4,7 +4,7 @@ use devicestate_core::session::{Stale, Stored};
 
 use super::device::ONLINE;
 use super::shadow::{self, Fence, Patch, Update};
-use super::{presence, registry, settings, Device, Error, Fleet, Known, Result};
+use super::{alerts, presence, registry, settings, Device, Error, Fleet, Known, Result};
 use crate::store::{Arg, Ctx, HashKey, KeyType, RString};
 
 /// What came with a heartbeat.
@@ -155,6 +155,7 @@ fn full(ctx: &Ctx<'_>, fleet: &Fleet, id: &str, heartbeat: Heartbeat, now: u64) 
             Err(stale) => (entered, None, Some(stale)),
         },
     };
+    let sighted = alerts::sight(ctx, fleet, found.as_ref(), None, report.as_ref());
     let report = match report {
         Some(patch) => {
             let update = Update {
@@ -167,6 +168,7 @@ fn full(ctx: &Ctx<'_>, fleet: &Fleet, id: &str, heartbeat: Heartbeat, now: u64) 
         }
         None => None,
     };
+    let raised = alerts::prepare(ctx, fleet, id, found.as_ref(), sighted, now)?;
     let mut device = match found {
         Some(mut device) => {
             registry::adopt_if_needed(ctx, fleet, &mut device, now)?;
@@ -221,6 +223,7 @@ fn full(ctx: &Ctx<'_>, fleet: &Fleet, id: &str, heartbeat: Heartbeat, now: u64) 
         }
         None => shadow::outstanding(ctx, fleet, &device),
     };
+    alerts::follow(ctx, fleet, &device, raised, now)?;
     fleet.know(id, device.version, delta.is_none());
     Ok(Outcome {
         came_online,

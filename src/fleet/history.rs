@@ -24,6 +24,14 @@ pub enum Entry<'a> {
         reason: &'a str,
         session: Option<u64>,
     },
+    /// An alert was told.
+    Alert {
+        alert: &'a str,
+        severity: u32,
+        old: &'a str,
+        new: &'a str,
+        count: u64,
+    },
 }
 
 /// About how many entries the history of this device keeps; `None`: one that is about to register.
@@ -44,6 +52,7 @@ pub fn append(ctx: &Ctx<'_>, fleet: &Fleet, device: &Device, entry: &Entry<'_>, 
     match entry {
         Entry::Change { kind, .. } => fields.extend(named("type", *kind)),
         Entry::Presence { .. } => fields.extend(named("type", "presence")),
+        Entry::Alert { .. } => fields.extend(named("type", "alert")),
     }
     fields.extend(named("timestamp", now));
     match entry {
@@ -72,6 +81,19 @@ pub fn append(ctx: &Ctx<'_>, fleet: &Fleet, device: &Device, entry: &Entry<'_>, 
             if let Some(session) = session {
                 fields.extend(named("session", *session));
             }
+        }
+        Entry::Alert {
+            alert,
+            severity,
+            old,
+            new,
+            count,
+        } => {
+            fields.extend(named("alert", *alert));
+            fields.extend(named("severity", u64::from(*severity)));
+            fields.extend(named("old", *old));
+            fields.extend(named("new", *new));
+            fields.extend(named("count", *count));
         }
     }
     if let Err(error) = ctx.xadd(&key, maxlen, now, &fields) {

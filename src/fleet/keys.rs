@@ -14,6 +14,7 @@ pub struct Keys {
     pub events: RString,
     pub reports: RString,
     pub types: RString,
+    pub alerts_due: RString,
     scratch: RefCell<Vec<u8>>,
 }
 
@@ -22,6 +23,9 @@ const HEARTBEAT: &str = "device:heartbeat:";
 const SHADOWS: &str = "device:shadows:";
 const HISTORY: &str = "device:history:";
 const BLOCKED: &str = "device:blocked:";
+const ALERTS: &str = "device:alerts:";
+const ALERTS_OF_USER: &str = "alerts:user:";
+const ALERT_RULES: &str = "alerts:rules:";
 const OF_TYPE: &str = "devices:type:";
 const ONLINE_OF_TYPE: &str = "devices:online:type:";
 
@@ -34,6 +38,10 @@ pub enum Role<'a> {
     Heartbeat(&'a [u8]),
     /// The named shadows or the history of this device.
     OfDevice(&'a [u8]),
+    /// The alerts of this device.
+    Alerts(&'a [u8]),
+    /// The alert rules of this type.
+    Rules(&'a [u8]),
     /// The set of the devices of this type.
     OfType(&'a [u8]),
     /// The set of the devices of this type that are online.
@@ -51,6 +59,7 @@ impl Keys {
             events: key("devices:events"),
             reports: key("devices:reports"),
             types: key("devices:types"),
+            alerts_due: key("alerts:due"),
             prefix: prefix.to_owned(),
             scratch: RefCell::default(),
         }
@@ -76,6 +85,26 @@ impl Keys {
     /// Exists while a removed device may not register by itself.
     pub fn blocked(&self, id: &str) -> RString {
         self.key(BLOCKED, id)
+    }
+
+    /// The alerts of a device.
+    pub fn alerts(&self, id: &str) -> RString {
+        self.key(ALERTS, id)
+    }
+
+    /// What a user has still to be told.
+    pub fn user(&self, user: &str) -> RString {
+        self.key(ALERTS_OF_USER, user)
+    }
+
+    /// The alert rules of a device type.
+    pub fn rules(&self, device_type: &str) -> RString {
+        self.key(ALERT_RULES, device_type)
+    }
+
+    /// How the keys of all devices' alerts begin.
+    pub fn alerts_prefix(&self) -> String {
+        format!("{}{ALERTS}", self.prefix)
     }
 
     pub fn of_type(&self, device_type: &str) -> RString {
@@ -107,6 +136,8 @@ impl Keys {
                     .or_else(|| after(HISTORY))
                     .map(Role::OfDevice)
             })
+            .or_else(|| after(ALERTS).map(Role::Alerts))
+            .or_else(|| after(ALERT_RULES).map(Role::Rules))
             .or_else(|| after(OF_TYPE).map(Role::OfType))
             .or_else(|| after(ONLINE_OF_TYPE).map(Role::OnlineOfType))
     }

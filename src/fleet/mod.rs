@@ -2,6 +2,7 @@
 //! here is one atomic step; the commands above only parse and answer, the store below only reads
 //! and writes.
 
+pub mod alerts;
 pub mod check;
 pub mod device;
 pub mod error;
@@ -38,7 +39,10 @@ pub struct Fleet {
     pub fields: keys::Fields,
     pub stats: stats::Stats,
     pub types: types::Types,
+    pub rules: alerts::rules::Rules,
     deadlines: RefCell<Deadlines<Known>>,
+    /// Devices with alerts that do something by themselves.
+    alert_deadlines: RefCell<Deadlines>,
     /// No device has a shorter timeout than this, in milliseconds: what is younger is on time.
     shortest_timeout: Cell<u64>,
     /// Devices whose hash other hands changed since it was read last.
@@ -89,7 +93,9 @@ pub fn start() {
             fields: keys::Fields::new(),
             stats: stats::Stats::default(),
             types: types::Types::default(),
+            rules: alerts::rules::Rules::default(),
             deadlines: RefCell::new(Deadlines::new()),
+            alert_deadlines: RefCell::new(Deadlines::new()),
             shortest_timeout: Cell::new(u64::MAX),
             suspects: RefCell::default(),
             stamp: RefCell::default(),
@@ -113,6 +119,7 @@ pub fn look_at_all() {
     with(|fleet| {
         fleet.shorten_timeout(settings::HEARTBEAT_TIMEOUT.value());
         fleet.deadlines.borrow_mut().look_at_all();
+        fleet.alert_deadlines.borrow_mut().look_at_all();
     });
 }
 
@@ -123,6 +130,11 @@ impl Fleet {
 
     pub fn deadline_index_len(&self) -> usize {
         self.deadlines.borrow().len()
+    }
+
+    /// How many devices have alerts that do something by themselves.
+    pub fn alert_timers(&self) -> u64 {
+        self.alert_deadlines.borrow().len() as u64
     }
 
     pub fn deadline_index_bytes(&self) -> usize {
@@ -188,6 +200,10 @@ impl Fleet {
             look_at_all();
             return;
         }
+        if let Some(keys::Role::Rules(device_type)) = self.keys.role(key) {
+            self.rules.forget(device_type);
+            return;
+        }
         if matches!(self.hearing().deaf(), Some(Deaf::Loading | Deaf::Replica)) {
             // Everything is looked at afterwards.
             return;
@@ -195,6 +211,12 @@ impl Fleet {
         let (is_state, id) = match self.keys.role(key) {
             Some(keys::Role::State(id)) => (true, id),
             Some(keys::Role::Heartbeat(id)) if event == "expired" => (false, id),
+            Some(keys::Role::Alerts(id)) => {
+                if let Ok(id) = std::str::from_utf8(id) {
+                    self.look_at_alerts_by(id, 0);
+                }
+                return;
+            }
             _ => return,
         };
         let Ok(id) = std::str::from_utf8(id) else {
@@ -213,8 +235,10 @@ impl Fleet {
     /// Another data set took the place of the one that was.
     pub fn data_replaced(&self, what: Replaced) {
         self.types.forget();
+        self.rules.forget_all();
         self.deadlines.borrow_mut().forget_notes();
         self.deadlines.borrow_mut().look_at_all();
+        self.alert_deadlines.borrow_mut().look_at_all();
         match what {
             Replaced::Flushed => {}
             Replaced::Swapped | Replaced::Loaded => {

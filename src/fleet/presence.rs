@@ -5,7 +5,7 @@
 //! everything as it was. Each outage is told once, because only the stored status decides.
 
 use super::device::status_name;
-use super::{events, heartbeat, history, registry, settings, Device, Error, Fleet, Result};
+use super::{alerts, events, heartbeat, history, registry, settings, Device, Error, Fleet, Result};
 use crate::store::{Arg, Ctx, KeyType, RString};
 
 /// The heartbeat key outlives the timeout by a day: it is a mirror of the status, deleted by the
@@ -73,6 +73,7 @@ pub fn go_online(
     more: &[Arg<'_>],
 ) -> Result<()> {
     let touched = checked_keys(ctx, fleet, device)?;
+    let cleared = alerts::back_online(ctx, fleet, device, now)?;
     let (keys, f) = (&fleet.keys, &fleet.fields);
     device.online = true;
     if let Err(error) = events::append(
@@ -117,7 +118,7 @@ pub fn go_online(
     record(ctx, fleet, device, reason, now);
     events::publish_presence(ctx, device, now, reason);
     events::signal(ctx, device, c"device.online");
-    Ok(())
+    alerts::follow(ctx, fleet, device, cleared, now)
 }
 
 /// Online to offline.
@@ -129,6 +130,7 @@ pub fn go_offline(
     reason: &str,
 ) -> Result<()> {
     let touched = checked_keys(ctx, fleet, device)?;
+    let raised = alerts::gone_offline(ctx, fleet, device, reason, now)?;
     let (keys, f) = (&fleet.keys, &fleet.fields);
     device.online = false;
     if let Err(error) = events::append(
@@ -174,7 +176,7 @@ pub fn go_offline(
     }
     events::publish_presence(ctx, device, now, reason);
     events::signal(ctx, device, c"device.offline");
-    Ok(())
+    alerts::follow(ctx, fleet, device, raised, now)
 }
 
 /// Puts a transition that just happened into the history, where that is wanted.

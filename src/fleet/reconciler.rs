@@ -4,10 +4,11 @@
 //!
 //! It walks `devices:online` over and over (a whole pass a minute, at full speed after a load or
 //! promotion) and puts ids that the deadline index lacks into it; the sweeper then reads their
-//! hashes. After each fast pass the whole data set is checked once, slowly.
+//! hashes. A fast pass goes on over all keys to those of alerts. After each fast pass the whole data set is checked once, slowly.
 
 use super::check::{self, Findings, Mode, Position};
 use super::sweeper::Trouble;
+use super::keys::Role;
 use super::Fleet;
 use crate::store::{monotonic_us, Arg, Ctx, Level};
 
@@ -19,12 +20,16 @@ const SLICE_EVERY_MS: u64 = 50;
 const CHECK_COUNT: u64 = 50;
 /// About how many ids one read of the fast pass takes.
 const FAST_COUNT: u64 = 500;
+/// About how many keys one step of the walk to alerts passes.
+const KEYS_COUNT: u64 = 2_000;
 
 #[derive(Default)]
 pub struct Reconciler {
     cursor: u64,
     /// A fast pass is under way.
     fast: bool,
+    /// Where its second half stands, the walk to devices with alerts.
+    alerts: Option<u64>,
     /// Where the check after it stands.
     check: Option<Position>,
     found: Findings,
@@ -58,12 +63,21 @@ impl Fleet {
     pub(super) fn reconcile(&self, ctx: &Ctx<'_>, now: u64, until_us: u64) -> bool {
         if self.reconciler.borrow().fast {
             while monotonic_us() < until_us {
-                if self.walk_online(ctx, FAST_COUNT) {
-                    let mut reconciler = self.reconciler.borrow_mut();
-                    reconciler.fast = false;
-                    reconciler.check = Some(Position::Start);
-                    return false;
-                }
+                let at_alerts = self.reconciler.borrow().alerts;
+                let next = match at_alerts {
+                    None => self.walk_online(ctx, FAST_COUNT).then_some(0),
+                    Some(cursor) => match self.walk_alerts(ctx, cursor) {
+                        0 => {
+                            let mut reconciler = self.reconciler.borrow_mut();
+                            reconciler.fast = false;
+                            reconciler.alerts = None;
+                            reconciler.check = Some(Position::Start);
+                            return false;
+                        }
+                        cursor => Some(cursor),
+                    },
+                };
+                self.reconciler.borrow_mut().alerts = next;
             }
             return true;
         }
@@ -107,6 +121,30 @@ impl Fleet {
         cursor == 0
     }
 
+    /// Walks over the keys to those of alerts, which their index must look at; the next cursor.
+    fn walk_alerts(&self, ctx: &Ctx<'_>, cursor: u64) -> u64 {
+        let pattern = format!("{}*", escape_glob(&self.keys.alerts_prefix()));
+        let args = [
+            cursor.into(),
+            "MATCH".into(),
+            pattern.as_str().into(),
+            "COUNT".into(),
+            KEYS_COUNT.into(),
+        ];
+        let page = ctx.read(c"SCAN", &args).ok();
+        let Some(page) = page.and_then(|reply| reply.into_page()) else {
+            return 0;
+        };
+        for key in page.iter() {
+            if let Some(Role::Alerts(id)) = self.keys.role(key) {
+                if let Ok(id) = std::str::from_utf8(id) {
+                    self.look_at_alerts_by(id, 0);
+                }
+            }
+        }
+        page.cursor
+    }
+
     /// A slice of the check that follows a fast pass. Hashes of the plain recipe are left alone:
     /// their owner decides when they are adopted.
     fn check_slice(&self, ctx: &Ctx<'_>, now: u64) {
@@ -138,4 +176,16 @@ impl Fleet {
             }
         }
     }
+}
+
+/// A text as a pattern that matches itself alone.
+fn escape_glob(text: &str) -> String {
+    let mut pattern = String::with_capacity(text.len());
+    for c in text.chars() {
+        if matches!(c, '*' | '?' | '[' | ']' | '\\' | '^') {
+            pattern.push('\\');
+        }
+        pattern.push(c);
+    }
+    pattern
 }

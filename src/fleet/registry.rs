@@ -4,7 +4,7 @@ use devicestate_core::recipe;
 
 use super::device::UNKNOWN_TYPE;
 use super::presence::expect;
-use super::{events, presence, settings, shadow, Device, Error, Fleet, Result};
+use super::{alerts, events, presence, settings, shadow, Device, Error, Fleet, Result};
 use crate::store::{Arg, Ctx, KeyType};
 
 /// Registers a device, or moves a known one to another type. `metadata` is JSON text and replaces
@@ -267,6 +267,7 @@ pub fn remove(
         expect(ctx, &keys.out_of_sync, KeyType::Set)?;
         expect(ctx, &keys.shadows(id), KeyType::Hash)?;
         expect(ctx, &keys.history(id), KeyType::Stream)?;
+        expect(ctx, &keys.alerts(id), KeyType::Hash)?;
         check_type_keys(ctx, fleet, &device.device_type)?;
         presence::check_keys(ctx, fleet, &device)?;
         adopt_if_needed(ctx, fleet, &mut device, now)?;
@@ -283,6 +284,7 @@ pub fn remove(
             &[("device_type", device_type.into())],
         )?;
         let member = Arg::Str(&device.id_key);
+        alerts::let_go(ctx, fleet, id)?;
         ctx.write(
             c"DEL",
             &[
@@ -290,6 +292,7 @@ pub fn remove(
                 Arg::Str(&keys.heartbeat(id)),
                 Arg::Str(&keys.shadows(id)),
                 Arg::Str(&keys.history(id)),
+                Arg::Str(&keys.alerts(id)),
             ],
         )?;
         ctx.write(c"SREM", &[Arg::Str(&keys.out_of_sync), member])?;

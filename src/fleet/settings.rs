@@ -39,6 +39,17 @@ pub static REPORTS_MAXLEN: Number = Number::count("reports-maxlen", 0, 0, u32::M
 pub static PRESENCE_CHANNEL: Text = Text::new("presence-channel", "devices:presence");
 /// Where applied reports are published; empty: nowhere.
 pub static STATUS_CHANNEL: Text = Text::new("status-channel", "devices:status");
+/// Where alerts are published; empty: nowhere.
+pub static ALERT_CHANNEL: Text = Text::new("alert-channel", "devices:alerts");
+/// How long a notification waits for company, in milliseconds, unless it says otherwise.
+pub static ALERT_WAIT: Number = Number::duration("alert-wait", 10_800_000, 0, MAX_TIMEOUT_MS);
+/// From this severity on a notification waits for nobody.
+pub static ALERT_URGENT_SEVERITY: Number = Number::count(
+    "alert-urgent-severity",
+    3,
+    0,
+    devicestate_core::alert::MAX_SEVERITY as u64 + 1,
+);
 /// The largest merged document, in bytes of JSON.
 pub static MAX_DOCUMENT_BYTES: Number =
     Number::count("max-document-bytes", 65_536, 64, 16 * 1024 * 1024);
@@ -58,7 +69,7 @@ pub static SWEEP_BUDGET_US: Number = Number::count("sweep-budget-us", 2_000, 100
 pub static KEY_PREFIX: Text = Text::fixed("key-prefix");
 
 /// All of them, in the order of the documentation.
-pub static ALL: [&dyn Setting; 16] = [
+pub static ALL: [&dyn Setting; 19] = [
     &HEARTBEAT_TIMEOUT,
     &AUTO_REGISTER,
     &MAX_DEVICES,
@@ -70,10 +81,13 @@ pub static ALL: [&dyn Setting; 16] = [
     &REPORTS_MAXLEN,
     &PRESENCE_CHANNEL,
     &STATUS_CHANNEL,
+    &ALERT_CHANNEL,
     &MAX_DOCUMENT_BYTES,
     &MAX_DOCUMENT_DEPTH,
     &RESTART_GRACE,
     &SWEEP_BUDGET_US,
+    &ALERT_WAIT,
+    &ALERT_URGENT_SEVERITY,
     &KEY_PREFIX,
 ];
 

@@ -2,6 +2,8 @@
 
 use std::cell::Cell;
 
+use devicestate_core::alert::Outcome;
+
 #[derive(Default)]
 pub struct Stats {
     pub heartbeats: Counter,
@@ -14,6 +16,20 @@ pub struct Stats {
     /// Throttled calls, and how many of them were told to wait.
     pub hits: Counter,
     pub limited: Counter,
+    /// Raises by what came of them, and what else happened to alerts.
+    pub alerts_new: Counter,
+    pub alerts_suppressed: Counter,
+    pub alerts_repeated: Counter,
+    pub alerts_escalated: Counter,
+    pub alerts_held: Counter,
+    pub alerts_resolved: Counter,
+    pub alerts_acked: Counter,
+    /// Reports in which a rule found no number at its path.
+    pub alert_values_unusable: Counter,
+    /// Notifications by hand, and batches handed out and done.
+    pub notified: Counter,
+    pub batches: Counter,
+    pub batches_done: Counter,
     pub came_online: Counter,
     pub went_offline: Counter,
     pub timed_out: Counter,
@@ -56,6 +72,17 @@ struct Rate {
 }
 
 impl Stats {
+    pub fn alert_raised(&self, outcome: Outcome) {
+        let counter = match outcome {
+            Outcome::New => &self.alerts_new,
+            Outcome::Suppressed => &self.alerts_suppressed,
+            Outcome::Repeat => &self.alerts_repeated,
+            Outcome::Escalated => &self.alerts_escalated,
+            Outcome::Held => &self.alerts_held,
+        };
+        counter.add(1);
+    }
+
     /// A timeout was told `lag` milliseconds after it passed.
     pub fn told_after(&self, lag: u64) {
         self.lag_last.set(lag);

@@ -13,7 +13,7 @@ use crate::store::{guarded, monotonic_ms, monotonic_us, Ctx, Level, OnTimer};
 /// The longest pause between two ticks, in milliseconds.
 pub const TICK_MS: u64 = 50;
 /// A device whose transition can't be written is looked at again after this, in milliseconds.
-const BACK_OFF_MS: u64 = 1_000;
+pub(super) const BACK_OFF_MS: u64 = 1_000;
 /// Trouble that repeats is logged at most this often, in milliseconds.
 const COMPLAIN_EVERY_MS: u64 = 10_000;
 
@@ -56,7 +56,7 @@ impl Fleet {
         }
         self.types.check_key(ctx, self);
         let until = monotonic_us().saturating_add(settings::SWEEP_BUDGET_US.value());
-        let more_due = self.sweep(ctx, now, until);
+        let more_due = self.sweep(ctx, now, until) | self.sweep_alerts(ctx, now, until);
         let more_to_reconcile = self.reconcile(ctx, now, until);
         if monotonic_ms() > monotonic.saturating_add(LATE_TICK_MS) {
             // The server stood still in the middle of the tick.
@@ -65,7 +65,11 @@ impl Fleet {
         if more_due || more_to_reconcile {
             return 0;
         }
-        let next = self.deadlines.borrow().next_deadline();
+        let next = [
+            self.deadlines.borrow().next_deadline(),
+            self.alert_deadlines.borrow().next_deadline(),
+        ];
+        let next = next.into_iter().flatten().min();
         next.map_or(TICK_MS, |deadline| {
             deadline.saturating_sub(now).clamp(1, TICK_MS)
         })
@@ -84,6 +88,7 @@ impl Fleet {
             if why == Deaf::Replica {
                 // Deadlines are the master's business; they are found again after a promotion.
                 self.deadlines.borrow_mut().clear();
+                self.alert_deadlines.borrow_mut().clear();
                 self.suspects.borrow_mut().clear();
             }
             if why == Deaf::WritesRefused && was != Some(why) {
@@ -102,6 +107,7 @@ impl Fleet {
                 "the wall clock jumped; every timeout starts anew",
             );
             self.deadlines.borrow_mut().look_at_all();
+            self.alert_deadlines.borrow_mut().look_at_all();
         }
         if was == Some(Deaf::WritesRefused) {
             ctx.log(Level::Notice, "writes are accepted again");
@@ -211,10 +217,12 @@ pub enum Trouble {
     Offline,
     Check,
     Stream,
+    Alert,
+    Rules,
 }
 
 impl Trouble {
-    pub const KINDS: usize = 3;
+    pub const KINDS: usize = 5;
 }
 
 /// Why this server can't hear or write now, and what it said.

@@ -13,7 +13,7 @@ use super::{api, Arg, CallError, Ctx, KeyType, RString};
 const WRITE: i32 = (raw::REDISMODULE_READ | raw::REDISMODULE_WRITE) as i32;
 
 /// The second part of the ids of entries of the same millisecond, of whatever stream.
-fn next_sequence(now_ms: u64) -> u64 {
+pub fn next_sequence(now_ms: u64) -> u64 {
     thread_local!(static LAST: Cell<(u64, u64)> = const { Cell::new((0, 0)) });
     let sequence = match LAST.get() {
         (ms, sequence) if ms == now_ms => sequence + 1,

@@ -32,6 +32,7 @@ pub use alloc::Alloc;
 pub use args::RawArgs;
 pub use call::{named, pair, Arg, CallError, StreamEntry};
 pub use ctx::Ctx;
+pub use effects::next_sequence;
 pub use ctx::{monotonic_ms, monotonic_us, notifications_on};
 pub use entry::{guarded, Handler, OnTimer};
 pub use hash::HashKey;

@@ -75,6 +75,12 @@ impl<N: Copy + Default> Deadlines<N> {
         self.compact();
     }
 
+    /// When a device is looked at; `None`: never, or it is not known.
+    pub fn deadline(&self, id: &str) -> Option<u64> {
+        let slot = self.find(id)?;
+        Some(self.entries[slot as usize].deadline).filter(|deadline| *deadline != NEVER)
+    }
+
     /// What was noted of a device since it became known.
     pub fn note(&self, id: &str) -> Option<N> {
         self.find(id).map(|slot| self.entries[slot as usize].note)

@@ -6,7 +6,7 @@ use devicestate_core::shadow::request::{Refusal, Request, Section as RequestSect
 use super::prepared::prepare;
 use super::{Device, Error, Fleet, Result};
 use super::{Name, Place, Stored};
-use crate::fleet::{heartbeat, registry};
+use crate::fleet::{alerts, heartbeat, registry};
 use crate::store::Ctx;
 
 /// What is to become of a document.
@@ -98,9 +98,12 @@ pub fn change(
 ) -> Result<Outcome> {
     let found = Device::load(ctx, fleet, id)?;
     let reports = update.reported.is_some();
+    let sighted = alerts::sight(ctx, fleet, found.as_ref(), name, update.reported.as_ref());
     let prepared = prepare(ctx, fleet, id, found.as_ref(), name, update, now)?;
+    let raised = alerts::prepare(ctx, fleet, id, found.as_ref(), sighted, now)?;
     let mut device = known(ctx, fleet, id, found, now)?;
     prepared.write(ctx, fleet, &mut device, &[], now)?;
+    alerts::follow(ctx, fleet, &device, raised, now)?;
     fleet.stats.reports.add(u64::from(reports));
     Ok(prepared.outcome())
 }
@@ -135,12 +138,15 @@ pub fn report(
         // Nothing is stale for a device that nobody knows.
         (Err(_), None) => before,
     };
+    let sighted = alerts::sight(ctx, fleet, found.as_ref(), name, update.reported.as_ref());
     let prepared = prepare(ctx, fleet, id, found.as_ref(), name, update, now)?;
+    let raised = alerts::prepare(ctx, fleet, id, found.as_ref(), sighted, now)?;
     let mut device = known(ctx, fleet, id, found, now)?;
     device.session = session;
     let fields = heartbeat::session_fields(fleet, before, session);
     prepared.write(ctx, fleet, &mut device, &fields, now)?;
     heartbeat::drop_seq_of_older_session(ctx, fleet, &device, before)?;
+    alerts::follow(ctx, fleet, &device, raised, now)?;
     fleet.stats.reports.add(1);
     Ok(prepared.outcome())
 }

@@ -1,4 +1,4 @@
-//! The vectors A1-A9 of the contract's reference (`throttle-alert-queue.md`, 3.2; seconds there,
+//! Vectors A1-A9 of the module's reference (throttle-alert-queue.md, 3.2; seconds there,
 //! milliseconds here), as far as they speak of one alert; what a user is told of it is tested on a
 //! server (`tests/it/alert/vectors.rs`).
 
