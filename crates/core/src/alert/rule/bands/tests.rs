@@ -232,11 +232,16 @@ fn bands_that_nothing_can_clear_are_refused() {
         read(&range, &json!(5.1)).unwrap_err(),
         "/hysteresis: no value is inside 10 and 20 by 5.1, so that it could clear"
     );
-    let far = json!([{"severity": 1, "high": -1.5e308}]);
-    assert_eq!(
-        read(&far, &json!(1e308)).unwrap_err(),
-        "/hysteresis: no value is inside -1.5e+308 by 1e+308, so that it could clear"
-    );
+    for (side, bound, shown) in [
+        ("low", 1.5e308, "1.5e+308"),
+        ("high", -1.5e308, "-1.5e+308"),
+    ] {
+        let far = json!([{"severity": 1, side: bound}]);
+        assert_eq!(
+            read(&far, &json!(1e308)).unwrap_err(),
+            format!("/hysteresis: no value is inside {shown} by 1e+308, so that it could clear")
+        );
+    }
 }
 
 #[test]
