@@ -75,7 +75,10 @@ fn reply_item(ctx: &Ctx<'_>, batch: &BatchItem) {
         Some(id) => ctx.reply_bytes(id.as_bytes()),
         None => ctx.reply_null(),
     }
-    for (name, text) in [("alert", batch.alert.as_str()), ("state", item.state.name())] {
+    for (name, text) in [
+        ("alert", batch.alert.as_str()),
+        ("state", item.state.name()),
+    ] {
         ctx.reply_bytes(name.as_bytes());
         ctx.reply_bytes(text.as_bytes());
     }

@@ -53,9 +53,7 @@ impl Command for AlertRaise {
     };
 
     fn run(ctx: &Ctx<'_>, fleet: &Fleet, mut args: Args<'_>) -> Result<()> {
-        const KEYWORDS: [&str; 7] = [
-            "SEVERITY", "EVERY", "FOR", "KEEP", "WAIT", "DATA", "NOTIFY",
-        ];
+        const KEYWORDS: [&str; 7] = ["SEVERITY", "EVERY", "FOR", "KEEP", "WAIT", "DATA", "NOTIFY"];
         let id = args.next_id()?;
         let id_key = args.id_key();
         let alert = args.next_alert()?;

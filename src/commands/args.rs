@@ -185,7 +185,8 @@ impl<'a> Args<'a> {
     pub fn next_data(&mut self, argument: &str) -> Result<Box<RawValue>> {
         let object = self.next_json(argument)?;
         let text = self.within_limit(argument, &object)?;
-        RawValue::from_string(text).map_err(|error| Error::usage(format_args!("{argument}: {error}")))
+        RawValue::from_string(text)
+            .map_err(|error| Error::usage(format_args!("{argument}: {error}")))
     }
 
     /// A device's timeout: 0 for none, else from 100 ms to 10 years.

@@ -7,8 +7,8 @@
 //! hashes. A fast pass goes on over all keys to those of alerts. After each fast pass the whole data set is checked once, slowly.
 
 use super::check::{self, Findings, Mode, Position};
-use super::sweeper::Trouble;
 use super::keys::Role;
+use super::sweeper::Trouble;
 use super::Fleet;
 use crate::store::{monotonic_us, Arg, Ctx, Level};
 

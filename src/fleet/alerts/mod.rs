@@ -33,9 +33,14 @@ pub const MAX_ALERTS: u64 = 1_000;
 /// milliseconds.
 pub const EVERY_MS: u64 = 3_600_000;
 
+/// Whether users are told of this severity at once, unless the raise says otherwise.
+fn is_urgent(severity: u32) -> bool {
+    u64::from(severity) >= settings::ALERT_URGENT_SEVERITY.value()
+}
+
 /// How long a user may be kept waiting for company, unless the raise says otherwise.
 fn wait_for(severity: u32) -> u64 {
-    match u64::from(severity) >= settings::ALERT_URGENT_SEVERITY.value() {
+    match is_urgent(severity) {
         true => 0,
         false => settings::ALERT_WAIT.value(),
     }

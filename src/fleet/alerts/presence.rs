@@ -25,7 +25,8 @@ pub fn gone_offline(
         return Ok(None);
     }
     let data = serde_json::to_string(reason).ok();
-    let data = data.and_then(|reason| RawValue::from_string(format!("{{\"reason\":{reason}}}")).ok());
+    let data =
+        data.and_then(|reason| RawValue::from_string(format!("{{\"reason\":{reason}}}")).ok());
     let records = Records::of(fleet, &device.id);
     let mut step = Step::new(Records::of(fleet, &device.id));
     for (name, rule) in &rules.presence {
@@ -37,9 +38,9 @@ pub fn gone_offline(
         let (record, outcome) = Record::raise(stored, &raise, now);
         let raised = Raised {
             alert: name,
+            notify: notify_by(rule, record.severity),
             record,
             outcome,
-            notify: notify_by(rule),
         };
         step.raised(ctx, fleet, Some(device), raised, now);
     }

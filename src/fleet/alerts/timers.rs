@@ -115,7 +115,7 @@ impl Fleet {
                 }
             }
         };
-        Some((severity, notify_by(rule)))
+        Some((severity, notify_by(rule, severity.max(record.severity))))
     }
 
     /// What a rule says of what the device reported last.

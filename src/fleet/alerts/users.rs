@@ -233,7 +233,9 @@ pub fn notify(
     expect(ctx, &fleet.keys.alerts_due, KeyType::SortedSet)?;
     let place = field(PENDING, "", notice.alert);
     let pending = user.open(ctx)?.and_then(|hash| item(&hash, &place));
-    let wait = notice.wait.unwrap_or_else(|| super::wait_for(notice.severity));
+    let wait = notice
+        .wait
+        .unwrap_or_else(|| super::wait_for(notice.severity));
     let new = Item::notice(notice.severity, notice.data, now);
     let item = match pending {
         None => new,
@@ -455,7 +457,8 @@ impl User<'_> {
         let Some(mut record) = record_of(ctx, fleet, name, item) else {
             return Ok(());
         };
-        let (Some(count), Some((id, alert))) = (item.taken_of(&record), name.split_once(' ')) else {
+        let (Some(count), Some((id, alert))) = (item.taken_of(&record), name.split_once(' '))
+        else {
             return Ok(());
         };
         record.reported.insert(self.name.to_owned(), count);

@@ -12,7 +12,7 @@ use serde_json::value::RawValue;
 use super::records::Records;
 use super::rules::OfType;
 use super::step::{Notify, Raised, Step};
-use super::EVERY_MS;
+use super::{is_urgent, EVERY_MS};
 use crate::fleet::device::UNKNOWN_TYPE;
 use crate::fleet::shadow::{Name, Patch};
 use crate::fleet::sweeper::Trouble;
@@ -102,9 +102,9 @@ impl Sighted {
                     let (record, outcome) = Record::raise(record, &raise, now);
                     let raised = Raised {
                         alert: name,
+                        notify: notify_by(rule, record.severity),
                         record,
                         outcome,
-                        notify: notify_by(rule),
                     };
                     step.raised(ctx, fleet, device, raised, now);
                 }
@@ -127,12 +127,7 @@ impl Sighted {
 }
 
 /// A raise as a rule asks for it.
-pub fn raise_by(
-    rule: &Rule,
-    severity: u32,
-    by: Origin,
-    data: Option<Box<RawValue>>,
-) -> Raise {
+pub fn raise_by(rule: &Rule, severity: u32, by: Origin, data: Option<Box<RawValue>>) -> Raise {
     Raise {
         severity,
         every: rule.every_ms.unwrap_or(EVERY_MS),
@@ -143,10 +138,12 @@ pub fn raise_by(
     }
 }
 
-pub fn notify_by(rule: &Rule) -> Notify<'_> {
+/// Whom a rule tells of an alert of this severity. The `wait` of a rule is for bands that can wait:
+/// what is urgent is told at once.
+pub fn notify_by(rule: &Rule, severity: u32) -> Notify<'_> {
     Notify {
         users: &rule.notify,
-        wait: rule.wait_ms,
+        wait: rule.wait_ms.filter(|_| !is_urgent(severity)),
     }
 }
 

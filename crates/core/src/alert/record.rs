@@ -203,7 +203,9 @@ impl Record {
 
     /// Whether it is the same as none: nothing is held or fires, and no clock runs.
     pub fn is_forgotten(&self, now: u64) -> bool {
-        let clock_ends = self.told.map_or(0, |told| told.at.saturating_add(self.every));
+        let clock_ends = self
+            .told
+            .map_or(0, |told| told.at.saturating_add(self.every));
         self.state == State::Cleared && now >= clock_ends
     }
 
@@ -325,7 +327,9 @@ impl Record {
             (ends.max(not_before(self.keep)), Due::Lapsed)
         });
         let is_rule = self.by != Origin::Command;
-        let clock_ends = self.told.map_or(0, |told| told.at.saturating_add(self.every));
+        let clock_ends = self
+            .told
+            .map_or(0, |told| told.at.saturating_add(self.every));
         let own = match self.state {
             State::Cleared => Some((clock_ends, Due::Forgotten)),
             State::Held if is_rule => {

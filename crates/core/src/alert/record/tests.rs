@@ -152,7 +152,11 @@ fn flapping_does_not_beat_the_clock() {
     }
     assert_eq!(alert.told, 3, "new, and twice worse than before");
     assert_eq!(alert.resolved, 3);
-    assert_eq!(alert.raise(3_600, 1).0, "suppressed", "the clock of the worst");
+    assert_eq!(
+        alert.raise(3_600, 1).0,
+        "suppressed",
+        "the clock of the worst"
+    );
 }
 
 #[test]
@@ -217,8 +221,7 @@ fn what_an_alert_does_by_itself() {
     assert_eq!(flapping.next(at_once), None);
     flapping.clear(2_000);
     assert_eq!(flapping.next(at_once), Some((1_000 + HOUR, Due::Forgotten)));
-    let (mut flapping, outcome) =
-        Record::raise(Some(flapping), &raise(Origin::Value, 0, 0), 3_000);
+    let (mut flapping, outcome) = Record::raise(Some(flapping), &raise(Origin::Value, 0, 0), 3_000);
     assert_eq!(outcome, Outcome::Suppressed);
     assert_eq!(
         flapping.next(at_once),
