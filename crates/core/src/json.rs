@@ -61,6 +61,11 @@ pub fn parse_object_around(
     }
 }
 
+/// Parses any value, at most `max_depth` containers deep.
+pub fn parse_value(text: &[u8], max_depth: usize) -> Result<Value, JsonError> {
+    parse(text, max_depth, 0)
+}
+
 fn parse(text: &[u8], max_depth: usize, outer: usize) -> Result<Value, JsonError> {
     let mut deserializer = serde_json::Deserializer::from_slice(text);
     let value = Strict {

@@ -10,6 +10,7 @@ pub mod deadlines;
 pub mod duration;
 pub mod escape;
 pub mod json;
+pub mod message;
 pub mod name;
 pub mod presence;
 pub mod recipe;
