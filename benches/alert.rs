@@ -275,11 +275,8 @@ fn measure(options: &Options, append_only: bool) -> Value {
         "no append-only file"
     };
     let shown = tables.map(|(title, ours, peers)| {
-        let mut all: Vec<Rounds> = peers.into_iter().map(|peer| peer.rounds).collect();
-        (
-            title,
-            rounds::show(&format!("{title}, {file}"), ours, &mut all),
-        )
+        let all: Vec<Rounds> = peers.into_iter().map(|peer| peer.rounds).collect();
+        (title, rounds::show(&format!("{title}, {file}"), ours, &all))
     });
     shown
         .into_iter()

@@ -40,6 +40,8 @@ pub enum Role<'a> {
     OfDevice(&'a [u8]),
     /// The alerts of this device.
     Alerts(&'a [u8]),
+    /// What this user has still to be told.
+    User(&'a [u8]),
     /// The alert rules of this type.
     Rules(&'a [u8]),
     /// The set of the devices of this type.
@@ -137,6 +139,7 @@ impl Keys {
                     .map(Role::OfDevice)
             })
             .or_else(|| after(ALERTS).map(Role::Alerts))
+            .or_else(|| after(ALERTS_OF_USER).map(Role::User))
             .or_else(|| after(ALERT_RULES).map(Role::Rules))
             .or_else(|| after(OF_TYPE).map(Role::OfType))
             .or_else(|| after(ONLINE_OF_TYPE).map(Role::OnlineOfType))

@@ -5,6 +5,7 @@
 //! `count` keys and says where the next one starts.
 
 mod position;
+mod users;
 
 use super::keys::Role;
 use super::pages::score_of;
@@ -148,6 +149,10 @@ impl Walk<'_> {
                 }
             }
             Position::OutOfSync(cursor) => self.out_of_sync(cursor)?,
+            Position::Users(cursor) => match self.users_due(cursor)? {
+                0 => Position::End,
+                cursor => Position::Users(cursor),
+            },
             Position::Offline(cursor) => match self.offline(cursor)? {
                 0 => Position::OutOfSync(0),
                 cursor => Position::Offline(cursor),
@@ -179,6 +184,7 @@ impl Walk<'_> {
                         large.push(key.to_vec());
                     }
                 }
+                Some(Role::User(user)) => self.user(user)?,
                 Some(Role::Rules(_)) | None => {}
             }
         }
@@ -362,7 +368,7 @@ impl Walk<'_> {
         let (ctx, fleet) = (self.ctx, self.fleet);
         let belongs = |device: &Device| shadow::outstanding(ctx, fleet, device).is_some();
         Ok(match self.set(set, cursor, belongs)? {
-            0 => Position::End,
+            0 => Position::Users(0),
             cursor => Position::OutOfSync(cursor),
         })
     }

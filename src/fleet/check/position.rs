@@ -20,6 +20,8 @@ pub enum Position {
     Online(u64),
     Offline(u64),
     OutOfSync(u64),
+    /// Walking the users who have something pending.
+    Users(u64),
     End,
 }
 
@@ -36,6 +38,7 @@ impl Position {
             Position::Online(cursor) => format!("n:{cursor}"),
             Position::Offline(cursor) => format!("f:{cursor}"),
             Position::OutOfSync(cursor) => format!("s:{cursor}"),
+            Position::Users(cursor) => format!("u:{cursor}"),
         }
     }
 
@@ -51,6 +54,7 @@ impl Position {
             "n" => Position::Online(number(&mut parts)?),
             "f" => Position::Offline(number(&mut parts)?),
             "s" => Position::OutOfSync(number(&mut parts)?),
+            "u" => Position::Users(number(&mut parts)?),
             "t" => {
                 let (then, cursor) = (number(&mut parts)?, number(&mut parts)?);
                 let sets = parts
@@ -78,6 +82,7 @@ mod tests {
             Position::Online(0),
             Position::Offline(9),
             Position::OutOfSync(10),
+            Position::Users(11),
             Position::Types {
                 then: 3,
                 cursor: 4,

@@ -1,0 +1,185 @@
+//! What users have still to be told: the hash `alerts:user:<user>`, and in `alerts:due` when each
+//! user's next batch may be fetched.
+//!
+//! The hash holds an item per alert, `pending:<device> <alert>` (no device: a notification by
+//! `ALERT.NOTIFY`), when the earliest of them is `due`, and while a batch is out its `lease` and its
+//! items as `leased:<device> <alert>`. A user is in the sorted set exactly while there is a batch to
+//! fetch, now or later; its score is the due time, or the end of the lease.
+
+mod batch;
+mod tell;
+
+use devicestate_core::alert::Item;
+use serde::{Deserialize, Serialize};
+
+use crate::fleet::presence::expect;
+use crate::fleet::{Error, Fleet, Result};
+use crate::store::{pair, Arg, Ctx, HashKey, KeyType, RString};
+
+pub use batch::{batch, done, BatchItem, Fetch};
+pub use tell::{notify, refresh, tell, About, Notice};
+
+const PENDING: &str = "pending:";
+const LEASED: &str = "leased:";
+const DUE: &str = "due";
+const LEASE: &str = "lease";
+
+/// A batch that is out.
+#[derive(Debug, Serialize, Deserialize)]
+struct Lease {
+    token: String,
+    /// Until when, and how long that is, in milliseconds.
+    until: u64,
+    ms: u64,
+    items: u64,
+}
+
+impl Lease {
+    /// Whether the batch has come back. (One that ends later than it could was made before the clock
+    /// was set back.)
+    fn has_lapsed(&self, now: u64) -> bool {
+        now >= self.until || self.until > now.saturating_add(self.ms)
+    }
+}
+
+/// A user's hash, open.
+struct User<'u> {
+    name: &'u str,
+    key: RString,
+}
+
+/// The field of an alert's item; without a device: of a notification by hand.
+fn field(part: &str, id: &str, alert: &str) -> RString {
+    RString::new(format!("{part}{id} {alert}").as_bytes())
+}
+
+impl<'u> User<'u> {
+    fn of(fleet: &Fleet, name: &'u str) -> User<'u> {
+        User {
+            name,
+            key: fleet.keys.user(name),
+        }
+    }
+
+    fn open<'c>(&self, ctx: &'c Ctx<'_>) -> Result<Option<HashKey<'c>>> {
+        ctx.open_hash(&self.key)
+            .map_err(|found| Error::wrong_type(self.key.bytes(), found, KeyType::Hash))
+    }
+
+    /// How many items wait, beside those of a batch that is out.
+    fn pending(&self, ctx: &Ctx<'_>) -> Result<u64> {
+        let fields = ctx.read(c"HLEN", &[Arg::Str(&self.key)])?.int();
+        let hash = self.open(ctx)?;
+        let lease = hash.as_ref().and_then(lease);
+        let due = hash.as_ref().and_then(due);
+        let others = lease.map_or(0, |lease| 1 + lease.items) + u64::from(due.is_some());
+        Ok(fields.saturating_sub(others))
+    }
+
+    /// Puts an item among the pending ones; the user is due within `wait`.
+    fn put(
+        &self,
+        ctx: &Ctx<'_>,
+        fleet: &Fleet,
+        field: &RString,
+        item: &Item,
+        wait: u64,
+        now: u64,
+    ) -> Result<()> {
+        let (before, is_out) = match self.open(ctx)? {
+            Some(hash) => (due(&hash), lease(&hash).is_some()),
+            None => (None, false),
+        };
+        let at = now.saturating_add(wait);
+        let at = before.map_or(at, |before| before.min(at));
+        let text = item.encode();
+        let mut fields = pair(field, text.as_str()).to_vec();
+        if before != Some(at) {
+            fields.extend(pair(DUE, at));
+        }
+        ctx.hset(&self.key, &fields)?;
+        if before != Some(at) && !is_out {
+            self.set_due(ctx, fleet, at)?;
+        }
+        ctx.touched(&RString::new(self.name.as_bytes()));
+        Ok(())
+    }
+
+    fn set_due(&self, ctx: &Ctx<'_>, fleet: &Fleet, at: u64) -> Result<()> {
+        let due = Arg::Str(&fleet.keys.alerts_due);
+        ctx.write(c"ZADD", &[due, at.into(), self.name.into()])?;
+        Ok(())
+    }
+
+    fn drop_due(&self, ctx: &Ctx<'_>, fleet: &Fleet) -> Result<()> {
+        let due = Arg::Str(&fleet.keys.alerts_due);
+        ctx.write(c"ZREM", &[due, self.name.into()])?;
+        Ok(())
+    }
+
+    /// All items, pending and leased, by device and alert.
+    fn items(&self, ctx: &Ctx<'_>) -> Result<Items> {
+        let mut items = Items::default();
+        let reply = ctx.read(c"HGETALL", &[Arg::Str(&self.key)])?;
+        for (field, text) in reply.pairs() {
+            let Ok(field) = std::str::from_utf8(field) else {
+                continue;
+            };
+            let (list, name) = match (field.strip_prefix(PENDING), field.strip_prefix(LEASED)) {
+                (Some(name), _) => (&mut items.pending, name),
+                (_, Some(name)) => (&mut items.leased, name),
+                _ => continue,
+            };
+            // What other hands wrote is no item; it stays where it is.
+            if let Some(item) = Item::decode(text) {
+                list.push((name.to_owned(), item));
+            }
+        }
+        Ok(items)
+    }
+}
+
+#[derive(Default)]
+struct Items {
+    pending: Vec<(String, Item)>,
+    leased: Vec<(String, Item)>,
+}
+
+fn due(hash: &HashKey<'_>) -> Option<u64> {
+    hash.get(&RString::new(DUE.as_bytes()))?.to_u64()
+}
+
+fn lease(hash: &HashKey<'_>) -> Option<Lease> {
+    serde_json::from_slice(hash.get(&RString::new(LEASE.as_bytes()))?.bytes()).ok()
+}
+
+fn item(hash: &HashKey<'_>, field: &RString) -> Option<Item> {
+    Item::decode(hash.get(field)?.bytes())
+}
+
+/// When a user's next batch may be fetched, as the hash has it; `None`: nothing is pending.
+pub fn due_of(ctx: &Ctx<'_>, fleet: &Fleet, user: &str) -> Result<Option<u64>> {
+    let Some(hash) = User::of(fleet, user).open(ctx)? else {
+        return Ok(None);
+    };
+    let out = lease(&hash).map(|lease| lease.until);
+    Ok(out.or_else(|| due(&hash)))
+}
+
+/// Users whose batch can be fetched now, the longest due first.
+pub fn due_now(ctx: &Ctx<'_>, fleet: &Fleet, count: u64, now: u64) -> Result<Vec<Vec<u8>>> {
+    let key = &fleet.keys.alerts_due;
+    expect(ctx, key, KeyType::SortedSet)?;
+    let reply = ctx.read(
+        c"ZRANGEBYSCORE",
+        &[
+            Arg::Str(key),
+            "-inf".into(),
+            now.into(),
+            "LIMIT".into(),
+            0.into(),
+            count.into(),
+        ],
+    )?;
+    Ok(reply.iter().map(<[u8]>::to_vec).collect())
+}
