@@ -1,5 +1,8 @@
 //! Batches: fetched under a lease, and gone when they are done.
 
+use std::collections::hash_map::Entry;
+use std::collections::{HashMap, HashSet};
+
 use devicestate_core::alert::{Item, Record};
 
 use super::{due, lease, Items, Lease, User, DUE, LEASE, LEASED, PENDING};
@@ -57,20 +60,17 @@ pub fn batch(
     if !lapsed && !fetch.now && due.is_some_and(|due| now < due) {
         return Ok(None);
     }
-    let Items {
-        mut pending,
-        leased,
-    } = user.items(ctx)?;
-    let returned: Vec<String> = leased.iter().map(|(name, _)| name.clone()).collect();
-    for (name, mut item) in leased {
-        match pending.iter_mut().find(|(other, _)| *other == name) {
-            Some((_, later)) => {
-                item.merge(later.clone());
-                *later = item;
-            }
-            None => pending.push((name, item)),
+    let Items { pending, leased } = user.items(ctx)?;
+    let returned: HashSet<String> = leased.iter().map(|(name, _)| name.clone()).collect();
+    // What came back is older than what came meanwhile.
+    let mut items: HashMap<String, Item> = leased.into_iter().collect();
+    for (name, later) in pending {
+        match items.entry(name) {
+            Entry::Occupied(mut entry) => entry.get_mut().merge(later),
+            Entry::Vacant(entry) => drop(entry.insert(later)),
         }
     }
+    let mut pending: Vec<(String, Item)> = items.into_iter().collect();
     if pending.is_empty() {
         user.drop_due(ctx, fleet)?;
         return Ok(None);
@@ -133,7 +133,7 @@ fn record_of(ctx: &Ctx<'_>, fleet: &Fleet, name: &str, item: &Item) -> Option<Re
 struct Going<'a> {
     taken: &'a [(String, Item)],
     rest: &'a [(String, Item)],
-    returned: &'a [String],
+    returned: &'a HashSet<String>,
 }
 
 impl User<'_> {
