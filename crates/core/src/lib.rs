@@ -11,6 +11,7 @@ pub mod escape;
 pub mod json;
 pub mod name;
 pub mod presence;
+pub mod queue;
 pub mod recipe;
 pub mod session;
 pub mod shadow;
