@@ -14,6 +14,7 @@ pub struct Stats {
     /// Throttled calls, and how many of them were told to wait.
     pub hits: Counter,
     pub limited: Counter,
+    pub queues: Queues,
     pub came_online: Counter,
     pub went_offline: Counter,
     pub timed_out: Counter,
@@ -28,6 +29,21 @@ pub struct Stats {
     pub lag_last: Counter,
     pub lag_max: Counter,
     rate: Cell<Rate>,
+}
+
+/// Messages of all queues.
+#[derive(Default)]
+pub struct Queues {
+    pub added: Counter,
+    /// Handed out, also again.
+    pub delivered: Counter,
+    pub redelivered: Counter,
+    pub acked: Counter,
+    pub nacked: Counter,
+    pub dead: Counter,
+    pub expired: Counter,
+    /// Not added, because the queue was full.
+    pub refused: Counter,
 }
 
 /// A counter of one thread: the server's.
