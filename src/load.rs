@@ -2,8 +2,8 @@
 
 use crate::fleet::{self, settings};
 use crate::store::events::{Listener, Replaced};
-use crate::store::{Ctx, Level, RawArgs};
-use crate::{commands, info};
+use crate::store::{Ctx, Level, RString, RawArgs};
+use crate::{commands, info, queue};
 
 /// As `MODULE LIST` shows it: 0.1.0.
 pub const VERSION_NUMBER: i32 = 100;
@@ -92,7 +92,16 @@ impl Listener for Changes {
         fleet::with(|fleet| fleet.key_changed(event, key));
     }
 
-    fn data_replaced(what: Replaced) {
+    fn stream_changed(ctx: &Ctx<'_>, key: &RString) {
+        queue::forget(ctx, key);
+    }
+
+    fn data_replaced(ctx: &Ctx<'_>, what: Replaced) {
         fleet::with(|fleet| fleet.data_replaced(what));
+        queue::forget_all(ctx);
+    }
+
+    fn role_changed(ctx: &Ctx<'_>) {
+        queue::forget_all(ctx);
     }
 }

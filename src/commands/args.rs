@@ -1,9 +1,12 @@
 //! The argument cursor: every command reads its words through it, and every complaint about a word
 //! is made here.
 
+use std::collections::HashSet;
+
 use devicestate_core::alert::MAX_SEVERITY;
 use devicestate_core::escape::Quoted;
 use devicestate_core::json::{self, Object};
+use devicestate_core::queue::{times, Id};
 use devicestate_core::{duration, name};
 use serde_json::value::RawValue;
 
@@ -16,6 +19,11 @@ const MAX_USERS: u64 = 64;
 
 /// The longest name of a shadow, in bytes: AWS IoT's limit.
 const MAX_SHADOW_NAME: usize = 64;
+
+/// The longest name of a worker, in bytes.
+const MAX_WORKER: usize = 256;
+/// As many messages as one command takes.
+pub const MAX_MESSAGES: usize = 10_000;
 
 /// Reads a command's words from left to right.
 pub struct Args<'a> {
@@ -140,6 +148,53 @@ impl<'a> Args<'a> {
                 Quoted(bytes)
             ))
         })
+    }
+
+    /// The name of a worker: any bytes but `-`, which stands for nobody.
+    pub fn next_worker(&mut self) -> Result<&'a [u8]> {
+        let bytes = self.next_bytes("worker")?;
+        if bytes.is_empty() || bytes.len() > MAX_WORKER || bytes == b"-" {
+            return Err(Error::usage(format_args!(
+                "worker: {} is not 1 to {MAX_WORKER} bytes other than '-'",
+                Quoted(&bytes[..bytes.len().min(64)])
+            )));
+        }
+        Ok(bytes)
+    }
+
+    /// The ids of messages, at least one, up to one of these keywords or the end; each once.
+    pub fn next_messages(&mut self, until: &[&str]) -> Result<Vec<Id>> {
+        let mut ids = Vec::with_capacity(self.left());
+        let mut seen = HashSet::new();
+        while ids.is_empty() || self.left() > 0 && !self.is_at_keyword(until) {
+            let bytes = self.next_bytes("id")?;
+            let id = Id::parse(bytes).ok_or_else(|| {
+                Error::usage(format_args!(
+                    "id: {} is not that of a message",
+                    Quoted(bytes)
+                ))
+            })?;
+            if seen.insert(id) {
+                ids.push(id);
+            }
+            if ids.len() > MAX_MESSAGES {
+                return Err(Error::usage(format_args!(
+                    "id: more than {MAX_MESSAGES} messages"
+                )));
+            }
+        }
+        Ok(ids)
+    }
+
+    /// How long something of a queue lasts, in milliseconds: at least `min`, and not over ten years.
+    pub fn next_lasting(&mut self, argument: &str, min: u64) -> Result<u64> {
+        let ms = self.next_ms(argument)?;
+        if (min..=times::MAX_MS).contains(&ms) {
+            return Ok(ms);
+        }
+        Err(Error::usage(format_args!(
+            "{argument}: {ms} ms is not from {min} ms to 10 years"
+        )))
     }
 
     /// A number within bounds.

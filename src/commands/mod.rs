@@ -24,6 +24,14 @@ mod history;
 mod list;
 mod mget;
 mod offline;
+mod queue_ack;
+mod queue_add;
+mod queue_get;
+mod queue_kick;
+mod queue_nack;
+mod queue_pending;
+mod queue_stat;
+mod queue_touch;
 mod register;
 mod remove;
 mod shadow_del;
@@ -90,11 +98,23 @@ pub fn register_all(ctx: &Ctx<'_>) -> std::result::Result<(), String> {
     add::<alert_batch::AlertBatch>(ctx)?;
     add::<alert_done::AlertDone>(ctx)?;
     add::<alert_due::AlertDue>(ctx)?;
-    ctx.register::<InAnyDatabase<throttle_hit::ThrottleHit>>(&throttle_hit::ThrottleHit::SPEC)
+    add_anywhere::<throttle_hit::ThrottleHit>(ctx)?;
+    add_anywhere::<queue_add::QueueAdd>(ctx)?;
+    add_anywhere::<queue_get::QueueGet>(ctx)?;
+    add_anywhere::<queue_ack::QueueAck>(ctx)?;
+    add_anywhere::<queue_nack::QueueNack>(ctx)?;
+    add_anywhere::<queue_touch::QueueTouch>(ctx)?;
+    add_anywhere::<queue_kick::QueueKick>(ctx)?;
+    add_anywhere::<queue_pending::QueuePending>(ctx)?;
+    add_anywhere::<queue_stat::QueueStat>(ctx)
 }
 
 fn add<C: Command>(ctx: &Ctx<'_>) -> std::result::Result<(), String> {
     ctx.register::<InDatabaseZero<C>>(&C::SPEC)
+}
+
+fn add_anywhere<C: Command>(ctx: &Ctx<'_>) -> std::result::Result<(), String> {
+    ctx.register::<InAnyDatabase<C>>(&C::SPEC)
 }
 
 /// Commands of devices and alerts work in database 0: their indexes and timers live there.
@@ -110,7 +130,7 @@ impl<C: Command> Handler for InDatabaseZero<C> {
     }
 }
 
-/// Throttles know nothing of devices.
+/// Throttles and queues know nothing of devices.
 struct InAnyDatabase<C>(std::marker::PhantomData<C>);
 
 impl<C: Command> Handler for InAnyDatabase<C> {

@@ -153,6 +153,22 @@ impl Error {
         ))
     }
 
+    /// A stream whose consumer group is not that of a queue.
+    pub fn foreign_group(key: &[u8], group: &str, mark: &str) -> Error {
+        Error(format!(
+            "WRONGTYPE the stream {} is no queue: its group {group} has no consumer {mark}, \
+             so it is another program's",
+            Quoted(key)
+        ))
+    }
+
+    pub fn queue_full(key: &[u8], length: u64, maxlen: u64) -> Error {
+        Error(format!(
+            "QUEUEFULL the queue {} holds {length} messages, MAXLEN {maxlen} allows no more",
+            Quoted(key)
+        ))
+    }
+
     pub fn no_permission(key: &[u8]) -> Error {
         Error(format!(
             "NOPERM this user has no permission for the key {}",

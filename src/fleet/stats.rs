@@ -30,6 +30,7 @@ pub struct Stats {
     pub notified: Counter,
     pub batches: Counter,
     pub batches_done: Counter,
+    pub queues: Queues,
     pub came_online: Counter,
     pub went_offline: Counter,
     pub timed_out: Counter,
@@ -44,6 +45,21 @@ pub struct Stats {
     pub lag_last: Counter,
     pub lag_max: Counter,
     rate: Cell<Rate>,
+}
+
+/// Messages of all queues.
+#[derive(Default)]
+pub struct Queues {
+    pub added: Counter,
+    /// Handed out, also again.
+    pub delivered: Counter,
+    pub redelivered: Counter,
+    pub acked: Counter,
+    pub nacked: Counter,
+    pub dead: Counter,
+    pub expired: Counter,
+    /// Not added, because the queue was full.
+    pub refused: Counter,
 }
 
 /// A counter of one thread: the server's.

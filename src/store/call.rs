@@ -3,6 +3,7 @@
 use std::cell::{Cell, RefCell};
 use std::ffi::CStr;
 use std::fmt;
+use std::marker::PhantomData;
 use std::mem::ManuallyDrop;
 
 use redis_module::raw;
@@ -227,6 +228,25 @@ impl Reply {
         (0..self.len() / 2).filter_map(|i| Some((self.at(2 * i)?, self.at(2 * i + 1)?)))
     }
 
+    /// Element `index` of an array reply, whatever it is.
+    pub fn part(&self, index: usize) -> Option<Part<'_>> {
+        if index >= self.len() {
+            return None;
+        }
+        // SAFETY: a live array reply and an index within it; the element lives as long as it does,
+        // and is not freed by itself.
+        let raw = unsafe { api!(RedisModule_CallReplyArrayElement)(self.raw, index) };
+        (!raw.is_null()).then(|| Part {
+            reply: ManuallyDrop::new(Reply { raw }),
+            _whole: PhantomData,
+        })
+    }
+
+    /// The elements of an array reply, whatever they are.
+    pub fn parts(&self) -> impl Iterator<Item = Part<'_>> {
+        (0..self.len()).filter_map(|index| self.part(index))
+    }
+
     /// The entries of a range of a stream.
     pub fn stream_entries(&self) -> Vec<StreamEntry> {
         let entries = (0..self.len()).filter_map(|index| {
@@ -266,6 +286,20 @@ impl Reply {
             items: ManuallyDrop::new(items),
             _whole: self,
         })
+    }
+}
+
+/// An element of a reply, which lives as long as the whole.
+pub struct Part<'a> {
+    reply: ManuallyDrop<Reply>,
+    _whole: PhantomData<&'a Reply>,
+}
+
+impl std::ops::Deref for Part<'_> {
+    type Target = Reply;
+
+    fn deref(&self) -> &Reply {
+        &self.reply
     }
 }
 

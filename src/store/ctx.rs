@@ -161,20 +161,6 @@ impl Ctx<'_> {
             api!(RedisModule_NotifyKeyspaceEvent)(self.raw, class, event.as_ptr(), key.as_ptr())
         };
     }
-
-    /// Runs `T` once, `delay_ms` from now, in database 0.
-    pub fn arm_timer<T: super::OnTimer>(&self, delay_ms: u64) {
-        let delay = i64::try_from(delay_ms).unwrap_or(i64::MAX);
-        // SAFETY: live context; the callback is a function without data.
-        unsafe {
-            api!(RedisModule_CreateTimer)(
-                self.raw,
-                delay,
-                Some(super::entry::timer_entry::<T>),
-                std::ptr::null_mut(),
-            );
-        }
-    }
 }
 
 /// Which of the classes `d` (module) and `x` (expired) of keyspace notifications are on.

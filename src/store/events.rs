@@ -5,8 +5,9 @@ use std::ffi::{c_char, c_int, c_void, CStr};
 use redis_module::raw;
 
 use super::call::Doing;
+use super::followers::follow;
 use super::rstring::bytes_of;
-use super::{api, guarded, Ctx};
+use super::{api, guarded, Ctx, RString};
 
 /// Something happened outside our commands.
 pub trait Listener {
@@ -14,8 +15,13 @@ pub trait Listener {
     /// expired, and it was not this module that did it. Nothing may be written here: on replicas and in the append-only file the writes
     /// would come in the wrong order.
     fn key_changed(event: &str, key: &[u8]);
+    /// A stream of any database was changed in its groups, or a key that may have been one came or
+    /// went as a whole, perhaps by this module. Nothing may be written here either.
+    fn stream_changed(ctx: &Ctx<'_>, key: &RString);
     /// The data set was flushed, swapped or loaded.
-    fn data_replaced(what: Replaced);
+    fn data_replaced(ctx: &Ctx<'_>, what: Replaced);
+    /// This server became a master or a replica.
+    fn role_changed(ctx: &Ctx<'_>);
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,14 +38,23 @@ impl Ctx<'_> {
         let classes = (raw::REDISMODULE_NOTIFY_HASH
             | raw::REDISMODULE_NOTIFY_GENERIC
             | raw::REDISMODULE_NOTIFY_EXPIRED) as c_int;
+        // Each callback sees each event of its classes.
+        let stream_classes = (raw::REDISMODULE_NOTIFY_STREAM
+            | raw::REDISMODULE_NOTIFY_GENERIC
+            | raw::REDISMODULE_NOTIFY_EXPIRED
+            | raw::REDISMODULE_NOTIFY_EVICTED) as c_int;
         // SAFETY: live context; callbacks that fit.
         let mut ok = unsafe {
-            api!(RedisModule_SubscribeToKeyspaceEvents)(self.raw, classes, Some(key_entry::<L>))
-        } == raw::REDISMODULE_OK as c_int;
+            let subscribe = api!(RedisModule_SubscribeToKeyspaceEvents);
+            subscribe(self.raw, classes, Some(key_entry::<L>)) == raw::REDISMODULE_OK as c_int
+                && subscribe(self.raw, stream_classes, Some(stream_entry::<L>))
+                    == raw::REDISMODULE_OK as c_int
+        };
         for id in [
             raw::REDISMODULE_EVENT_FLUSHDB,
             raw::REDISMODULE_EVENT_SWAPDB,
             raw::REDISMODULE_EVENT_LOADING,
+            raw::REDISMODULE_EVENT_REPLICATION_ROLE_CHANGED,
         ] {
             let event = raw::RedisModuleEvent { id, dataver: 1 };
             // SAFETY: as above.
@@ -76,13 +91,48 @@ extern "C" fn key_entry<L: Listener>(
     raw::REDISMODULE_OK as c_int
 }
 
+/// Events of streams that leave the pending lists of their groups as they are.
+const OF_ENTRIES: [&CStr; 5] = [
+    c"xadd",
+    c"xdel",
+    c"xtrim",
+    c"xsetid",
+    c"xgroup-createconsumer",
+];
+
+extern "C" fn stream_entry<L: Listener>(
+    ctx: *mut raw::RedisModuleCtx,
+    class: c_int,
+    event: *const c_char,
+    key: *mut raw::RedisModuleString,
+) -> c_int {
+    // SAFETY: as above.
+    let (event, ctx) = unsafe { (CStr::from_ptr(event), Ctx::new(ctx, false)) };
+    // What we do to a group ourselves, we know.
+    let is_stream = class == raw::REDISMODULE_NOTIFY_STREAM as c_int;
+    if is_stream && (Doing::now() != Doing::Nothing || OF_ENTRIES.contains(&event)) {
+        return raw::REDISMODULE_OK as c_int;
+    }
+    // SAFETY: as above.
+    let key = unsafe { RString::hold(key) };
+    guarded(|| L::stream_changed(&ctx, &key));
+    raw::REDISMODULE_OK as c_int
+}
+
 extern "C" fn server_entry<L: Listener>(
-    _ctx: *mut raw::RedisModuleCtx,
+    ctx: *mut raw::RedisModuleCtx,
     event: raw::RedisModuleEvent,
     subevent: u64,
     _data: *mut c_void,
 ) {
+    // SAFETY: the server passes the callback's context.
+    let ctx = unsafe { Ctx::new(ctx, false) };
     let what = match event.id {
+        raw::REDISMODULE_EVENT_REPLICATION_ROLE_CHANGED => {
+            follow();
+            guarded(|| L::role_changed(&ctx));
+            return;
+        }
         raw::REDISMODULE_EVENT_FLUSHDB if subevent == raw::REDISMODULE_SUBEVENT_FLUSHDB_END => {
             Replaced::Flushed
         }
@@ -98,5 +148,5 @@ extern "C" fn server_entry<L: Listener>(
         raw::REDISMODULE_EVENT_LOADING => Replaced::LoadingStarted,
         _ => return,
     };
-    guarded(|| L::data_replaced(what));
+    guarded(|| L::data_replaced(&ctx, what));
 }

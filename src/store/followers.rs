@@ -24,11 +24,11 @@ thread_local! {
     static IS_TOLD: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Each of them may mean that somebody follows from now on.
-const EVENTS: [u64; 4] = [
+/// Each of them may mean that somebody follows from now on. (So may a change of role, of which
+/// [`super::events`] tells.)
+const EVENTS: [u64; 3] = [
     raw::REDISMODULE_EVENT_FORK_CHILD,
     raw::REDISMODULE_EVENT_REPLICA_CHANGE,
-    raw::REDISMODULE_EVENT_REPLICATION_ROLE_CHANGED,
     raw::REDISMODULE_EVENT_PERSISTENCE,
 ];
 
@@ -94,5 +94,10 @@ extern "C" fn followed_entry(
     _subevent: u64,
     _data: *mut c_void,
 ) {
+    follow();
+}
+
+/// Withdraws the claim.
+pub(super) fn follow() {
     FOLLOWED.set(true);
 }

@@ -10,6 +10,7 @@ pub mod acl;
 #[cfg_attr(test, allow(dead_code))]
 mod alloc;
 mod args;
+mod block;
 mod call;
 pub mod command;
 mod ctx;
@@ -25,12 +26,15 @@ mod module;
 mod reply;
 mod rstring;
 pub mod settings;
+mod stream;
 mod string;
+mod timer;
 
 #[cfg(not(test))]
 pub use alloc::Alloc;
 pub use args::RawArgs;
-pub use call::{named, pair, Arg, CallError, StreamEntry};
+pub use block::Waiter;
+pub use call::{named, pair, Arg, CallError, Reply, StreamEntry};
 pub use ctx::Ctx;
 pub use ctx::{monotonic_ms, monotonic_us, notifications_on};
 pub use effects::next_sequence;
@@ -41,7 +45,9 @@ pub use log::Level;
 pub(crate) use module::module;
 pub use module::{on_load, on_unload};
 pub use rstring::{parse_u64, RString};
+pub use stream::{Entry, StreamKey};
 pub use string::StringKey;
+pub use timer::TimerId;
 
 /// A function of the module API, for use inside `unsafe`: the table is filled once, when the
 /// module is loaded, before any of our code runs. What the oldest supported server has is always

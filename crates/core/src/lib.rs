@@ -13,6 +13,7 @@ pub mod json;
 pub mod message;
 pub mod name;
 pub mod presence;
+pub mod queue;
 pub mod recipe;
 pub mod session;
 pub mod shadow;

@@ -1,0 +1,104 @@
+//! What is remembered of queues between commands: the pending list by deadline, so that a GET finds
+//! what is due without a walk over what is not. It is dropped whenever other hands may have changed
+//! the truth, and made anew by the next command that needs it.
+
+use std::cell::RefCell;
+use std::collections::{BTreeSet, HashMap};
+
+use devicestate_core::queue::pending::Pending;
+use devicestate_core::queue::Id;
+
+/// Of one queue.
+#[derive(Default)]
+pub struct Known {
+    pub pending: Pending,
+    /// The dead ones behind the last delivered id: they are not to be delivered when it comes to them.
+    pub dead_ahead: BTreeSet<Id>,
+    /// The groups were seen to be ours.
+    pub has_our_work: bool,
+    pub has_our_dead: bool,
+    /// How many consumers were left after those without messages were removed.
+    pub consumers_left: u64,
+    /// When the queue was found full: its oldest entry, and when the next of the oldest ones expires.
+    pub full: Option<(Id, u64)>,
+}
+
+/// Queues of which nothing is pending may be forgotten when there are more than so many.
+const KEEP: usize = 10_000;
+
+#[derive(Default)]
+struct Memory {
+    queues: HashMap<i32, HashMap<Box<[u8]>, Option<Box<Known>>>>,
+    count: usize,
+    tidy_at: usize,
+    /// Grows when something is forgotten.
+    generation: u64,
+}
+
+thread_local!(static MEMORY: RefCell<Memory> = RefCell::default());
+
+/// What was taken out of the memory for the length of a command, or nothing; and the generation it
+/// belongs to.
+pub fn take(db: i32, key: &[u8]) -> (Option<Box<Known>>, u64) {
+    MEMORY.with_borrow_mut(|memory| {
+        let queues = memory.queues.get_mut(&db);
+        let known = queues.and_then(|queues| queues.get_mut(key)?.take());
+        (known, memory.generation)
+    })
+}
+
+/// Puts it back, unless something was forgotten meanwhile: that may have been this.
+pub fn put(db: i32, key: &[u8], known: Box<Known>, generation: u64) {
+    MEMORY.with_borrow_mut(|memory| {
+        if memory.generation != generation {
+            return;
+        }
+        let queues = memory.queues.entry(db).or_default();
+        match queues.get_mut(key) {
+            Some(slot) => *slot = Some(known),
+            None => {
+                queues.insert(key.into(), Some(known));
+                memory.count += 1;
+                memory.tidy();
+            }
+        }
+    });
+}
+
+/// Forgets one queue.
+pub fn forget(db: i32, key: &[u8]) {
+    MEMORY.with_borrow_mut(|memory| {
+        let queues = memory.queues.get_mut(&db);
+        if queues.is_some_and(|queues| queues.remove(key).is_some()) {
+            memory.count -= 1;
+            memory.generation += 1;
+        }
+    });
+}
+
+/// Forgets everything.
+pub fn forget_all() {
+    MEMORY.with_borrow_mut(|memory| {
+        memory.queues.clear();
+        memory.count = 0;
+        memory.generation += 1;
+    });
+}
+
+impl Memory {
+    /// What is quickly made anew need not stay.
+    fn tidy(&mut self) {
+        if self.count <= self.tidy_at.max(KEEP) {
+            return;
+        }
+        let is_kept = |known: &Option<Box<Known>>| {
+            let is_empty = |known: &Box<Known>| known.pending.is_empty();
+            !known.as_ref().is_none_or(is_empty)
+        };
+        for queues in self.queues.values_mut() {
+            queues.retain(|_, known| is_kept(known));
+        }
+        self.count = self.queues.values().map(HashMap::len).sum();
+        self.tidy_at = self.count * 2;
+    }
+}

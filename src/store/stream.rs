@@ -1,0 +1,191 @@
+//! Streams through the key API: reading entries one by one, and appending one.
+
+use std::marker::PhantomData;
+use std::ptr;
+
+use devicestate_core::queue::Id;
+use redis_module::raw;
+
+use super::call::ArgV;
+use super::{api, Arg, CallError, Ctx, KeyType, RString};
+
+/// A stream that is open to be read. No other command may run while it is open.
+pub struct StreamKey<'a> {
+    raw: *mut raw::RedisModuleKey,
+    _ctx: PhantomData<&'a ()>,
+}
+
+impl Drop for StreamKey<'_> {
+    fn drop(&mut self) {
+        // SAFETY: our own handle, closed once.
+        unsafe { api!(RedisModule_CloseKey)(self.raw) }
+    }
+}
+
+/// One entry.
+pub struct Entry {
+    pub id: Id,
+    pub fields: Vec<(RString, RString)>,
+}
+
+impl Entry {
+    /// Fields and values.
+    pub fn pairs(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
+        let pairs = self.fields.iter();
+        pairs.map(|(field, value)| (field.bytes(), value.bytes()))
+    }
+}
+
+impl Ctx<'_> {
+    /// Opens a stream to read it; `Ok(None)` when the key is missing, the type when it is another.
+    pub fn open_stream(&self, key: &RString) -> Result<Option<StreamKey<'_>>, KeyType> {
+        let mode = raw::REDISMODULE_READ as i32;
+        let open = StreamKey {
+            // SAFETY: live context and string.
+            raw: unsafe { api!(RedisModule_OpenKey)(self.raw, key.as_ptr(), mode) },
+            _ctx: PhantomData,
+        };
+        // SAFETY: the handle just opened; null reads as missing.
+        match unsafe { KeyType::of(open.raw) } {
+            KeyType::Stream => Ok(Some(open)),
+            KeyType::Missing => Ok(None),
+            other => Err(other),
+        }
+    }
+
+    /// Appends an entry under the next id, replicates and notifies that. The key holds a stream or
+    /// nothing: the caller has looked.
+    pub fn append(&self, key: &RString, fields: &[Arg<'_>]) -> Result<Id, CallError> {
+        let args = ArgV::new(fields);
+        let mut id = raw::RedisModuleStreamID { ms: 0, seq: 0 };
+        let mode = (raw::REDISMODULE_READ | raw::REDISMODULE_WRITE) as i32;
+        // SAFETY: live context and strings; `args` are pairs of field and value; the handle is closed
+        // before anything else happens.
+        let added = unsafe {
+            let handle = api!(RedisModule_OpenKey)(self.raw, key.as_ptr(), mode);
+            let mut argv = args.raw().to_vec();
+            let added = api!(RedisModule_StreamAdd)(
+                handle,
+                raw::REDISMODULE_STREAM_ADD_AUTOID as i32,
+                &mut id,
+                argv.as_mut_ptr(),
+                (argv.len() / 2) as i64,
+            );
+            let error = std::io::Error::last_os_error();
+            api!(RedisModule_CloseKey)(handle);
+            if added == raw::REDISMODULE_OK as i32 {
+                Ok(())
+            } else {
+                Err(error.raw_os_error())
+            }
+        };
+        match added {
+            Ok(()) => {}
+            Err(Some(ERANGE)) => {
+                return Err(CallError(
+                    "TOOLARGE body: too large for a stream".to_owned(),
+                ))
+            }
+            Err(_) => return Err(CallError::no_more_ids()),
+        }
+        let id = Id {
+            ms: id.ms,
+            seq: id.seq,
+        };
+        let text = id.to_string();
+        let replicated = [&[Arg::Str(key), text.as_str().into()], fields].concat();
+        self.replicate(c"XADD", &replicated);
+        self.notify_class(raw::REDISMODULE_NOTIFY_STREAM, c"xadd", key);
+        self.touched(key);
+        Ok(id)
+    }
+}
+
+/// What the server answers for an entry that no stream can hold.
+const ERANGE: i32 = 34;
+
+impl StreamKey<'_> {
+    pub fn len(&self) -> u64 {
+        // SAFETY: an open handle.
+        unsafe { api!(RedisModule_ValueLength)(self.raw) as u64 }
+    }
+
+    /// The entry with this id.
+    pub fn entry(&mut self, id: Id) -> Option<Entry> {
+        self.entries(id, Some(id)).next()
+    }
+
+    /// The entries from `first` to `last` (both inclusive), oldest first.
+    pub fn entries(&mut self, first: Id, last: Option<Id>) -> Entries<'_> {
+        let raw_id = |id: Id| raw::RedisModuleStreamID {
+            ms: id.ms,
+            seq: id.seq,
+        };
+        let mut start = raw_id(first);
+        let mut end = last.map(raw_id);
+        let end = end.as_mut().map_or(ptr::null_mut(), ptr::from_mut);
+        // SAFETY: a handle of a stream that has no iterator yet, since `self` is borrowed for one
+        // at a time; ids that live for the call, or null for "to the end".
+        let started =
+            unsafe { api!(RedisModule_StreamIteratorStart)(self.raw, 0, &mut start, end) };
+        Entries {
+            key: self.raw,
+            is_open: started == raw::REDISMODULE_OK as i32,
+            _key: PhantomData,
+        }
+    }
+}
+
+/// Reads entries one after the other.
+pub struct Entries<'a> {
+    key: *mut raw::RedisModuleKey,
+    is_open: bool,
+    _key: PhantomData<&'a ()>,
+}
+
+impl Drop for Entries<'_> {
+    fn drop(&mut self) {
+        if self.is_open {
+            // SAFETY: an open handle with an iterator.
+            unsafe { api!(RedisModule_StreamIteratorStop)(self.key) };
+        }
+    }
+}
+
+impl Iterator for Entries<'_> {
+    type Item = Entry;
+
+    fn next(&mut self) -> Option<Entry> {
+        if !self.is_open {
+            return None;
+        }
+        let mut id = raw::RedisModuleStreamID { ms: 0, seq: 0 };
+        let mut count = 0;
+        // SAFETY: an open handle with an iterator, and places for what it answers.
+        let found =
+            unsafe { api!(RedisModule_StreamIteratorNextID)(self.key, &mut id, &mut count) };
+        if found != raw::REDISMODULE_OK as i32 {
+            return None;
+        }
+        let mut fields = Vec::with_capacity(usize::try_from(count).unwrap_or(0));
+        for _ in 0..count {
+            let (mut field, mut value) = (ptr::null_mut(), ptr::null_mut());
+            // SAFETY: as above; there are as many fields as the server said. Their references are
+            // handed to us.
+            unsafe {
+                let next = api!(RedisModule_StreamIteratorNextField);
+                if next(self.key, &mut field, &mut value) != raw::REDISMODULE_OK as i32 {
+                    break;
+                }
+                fields.push((RString::from_raw(field), RString::from_raw(value)));
+            }
+        }
+        Some(Entry {
+            id: Id {
+                ms: id.ms,
+                seq: id.seq,
+            },
+            fields,
+        })
+    }
+}
