@@ -4,10 +4,11 @@
 use std::collections::HashSet;
 
 use devicestate_core::alert::MAX_SEVERITY;
+use devicestate_core::duration;
 use devicestate_core::escape::Quoted;
 use devicestate_core::json::{self, Object};
+use devicestate_core::name::{self, InvalidName};
 use devicestate_core::queue::{times, Id};
-use devicestate_core::{duration, name};
 use serde_json::value::RawValue;
 
 use crate::fleet::error::{Error, Result};
@@ -42,7 +43,7 @@ impl<'a> Args<'a> {
     pub fn next_bytes(&mut self, argument: &str) -> Result<&'a [u8]> {
         let word = self.raw.get(self.next);
         self.next += 1;
-        word.ok_or_else(|| Error::usage(format_args!("{argument} is missing")))
+        word.ok_or_else(|| missing(argument))
     }
 
     /// How many words are left.
@@ -54,16 +55,18 @@ impl<'a> Args<'a> {
         self.next_name("device id")
     }
 
-    /// The id behind [`Args::next_id`] as a key: what clients watch and track.
-    pub fn id_key(&self) -> RString {
-        self.raw.string(1).unwrap_or_else(|| RString::new(b""))
-    }
-
-    /// A key that is any bytes.
-    pub fn next_key(&mut self) -> RString {
+    /// The next word as a key, which may be any bytes.
+    pub fn next_key(&mut self, argument: &str) -> Result<&'a RString> {
         let key = self.raw.string(self.next);
         self.next += 1;
-        key.unwrap_or_else(|| RString::new(b""))
+        key.ok_or_else(|| missing(argument))
+    }
+
+    /// An id, also as a key: what clients watch and track.
+    pub fn next_id_and_key(&mut self) -> Result<(&'a str, &'a RString)> {
+        let key = self.raw.string(self.next);
+        let id = self.next_id()?;
+        Ok((id, key.ok_or_else(|| missing("device id"))?))
     }
 
     /// Whether the next word is one of these keywords.
@@ -121,8 +124,9 @@ impl<'a> Args<'a> {
     }
 
     fn next_name(&mut self, what: &str) -> Result<&'a str> {
+        let text = self.raw.text(self.next);
         let bytes = self.next_bytes(what)?;
-        name::check(bytes)
+        text.map_or(Err(InvalidName::NotUtf8), name::check_text)
             .map_err(|why| Error::usage(format_args!("invalid {what}: {}: {why}", Quoted(bytes))))
     }
 
@@ -335,4 +339,8 @@ impl<'a> Args<'a> {
             ))),
         }
     }
+}
+
+fn missing(argument: &str) -> Error {
+    Error::usage(format_args!("{argument} is missing"))
 }

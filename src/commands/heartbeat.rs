@@ -39,7 +39,7 @@ impl Command for Heartbeat {
 
     fn run(ctx: &Ctx<'_>, fleet: &Fleet, mut args: Args<'_>) -> Result<()> {
         const KEYWORDS: [&str; 5] = ["REPORTED", "REPLACE", "TIMEOUT", "SESSION", "SEQ"];
-        let id = args.next_id()?;
+        let (id, id_key) = args.next_id_and_key()?;
         let mut beat_with = Beat::default();
         let mut patch = None;
         let mut replace = false;
@@ -57,11 +57,10 @@ impl Command for Heartbeat {
             return Err(Error::usage("REPLACE goes with REPORTED"));
         }
         check_fence(beat_with.fence)?;
-        let id_key = args.id_key();
         args.finish()?;
         beat_with.report = patch.map(|document| Patch { document, replace });
 
-        let outcome = beat(ctx, fleet, id, &id_key, beat_with, ctx.now_ms())?;
+        let outcome = beat(ctx, fleet, id, id_key, beat_with, ctx.now_ms())?;
         ctx.reply_array(5);
         ctx.reply_int(u64::from(outcome.came_online));
         ctx.reply_int(u64::from(outcome.applied));

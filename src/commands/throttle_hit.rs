@@ -52,7 +52,7 @@ impl Command for ThrottleHit {
     };
 
     fn run(ctx: &Ctx<'_>, _: &Fleet, mut args: Args<'_>) -> Result<()> {
-        let key = args.next_key();
+        let key = args.next_key("key")?;
         let mut limits = vec![next_limit(&mut args)?];
         while args.left() > 0 && !args.is_at_keyword(&KEYWORDS) {
             limits.push(next_limit(&mut args)?);
@@ -80,8 +80,8 @@ impl Command for ThrottleHit {
 
         let now = ctx.now_ms();
         let answer = match is_gcra {
-            true => throttle::hit_gcra(ctx, &key, &limits, cost, now)?,
-            false => throttle::hit_window(ctx, &key, limits[0], cost, now)?,
+            true => throttle::hit_gcra(ctx, key, &limits, cost, now)?,
+            false => throttle::hit_window(ctx, key, limits[0], cost, now)?,
         };
         ctx.reply_array(5);
         ctx.reply_int(u64::from(answer.limited));

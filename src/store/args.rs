@@ -33,11 +33,22 @@ impl<'a> RawArgs<'a> {
         self.argv.get(index).map(|raw| unsafe { bytes_of(*raw) })
     }
 
-    /// Argument `index` as a string of the server's, shared.
-    pub fn string(&self, index: usize) -> Option<RString> {
+    /// Argument `index` as text; `None` when it is none, or not UTF-8.
+    pub fn text(&self, index: usize) -> Option<&'a str> {
+        let bytes = self.get(index)?;
+        if bytes.is_ascii() {
+            // SAFETY: ASCII is UTF-8, and found out many times faster: ids are looked at with every
+            // command.
+            return Some(unsafe { std::str::from_utf8_unchecked(bytes) });
+        }
+        std::str::from_utf8(bytes).ok()
+    }
+
+    /// Argument `index` as a string of the server's.
+    pub fn string(&self, index: usize) -> Option<&'a RString> {
         // SAFETY: as above.
         self.argv
             .get(index)
-            .map(|raw| unsafe { RString::hold(*raw) })
+            .map(|raw| unsafe { RString::borrowed(raw) })
     }
 }

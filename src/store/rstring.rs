@@ -8,6 +8,7 @@ use super::api;
 
 /// A string of the server that we own: constant names kept for the life of the module, key names
 /// built for one command. It holds any bytes.
+#[repr(transparent)]
 pub struct RString {
     raw: *mut raw::RedisModuleString,
 }
@@ -27,14 +28,13 @@ impl RString {
         RString::new(itoa::Buffer::new().format(value).as_bytes())
     }
 
-    /// Another reference to a string of the server's: no copy.
+    /// A string that is the server's for as long as it is borrowed here: nothing is counted.
     ///
-    /// SAFETY (for callers inside `store`): `raw` is live.
-    pub(super) unsafe fn hold(raw: *mut raw::RedisModuleString) -> RString {
-        // SAFETY: the caller's promise; the reference is given back in `drop`.
-        RString {
-            raw: unsafe { api!(RedisModule_HoldString)(ptr::null_mut(), raw) },
-        }
+    /// SAFETY (for callers inside `store`): `raw` is live for `'a`.
+    pub(super) unsafe fn borrowed<'a>(raw: &'a *mut raw::RedisModuleString) -> &'a RString {
+        // SAFETY: an `RString` is such a pointer and nothing else, and one that is borrowed is not
+        // dropped.
+        unsafe { &*ptr::from_ref(raw).cast::<RString>() }
     }
 
     /// Takes over a string that the server handed us with its reference.

@@ -45,14 +45,19 @@ impl fmt::Display for InvalidName {
 
 /// Returns the bytes as text when they keep the rule.
 pub fn check(bytes: &[u8]) -> Result<&str, InvalidName> {
-    if bytes.is_empty() {
+    let text = std::str::from_utf8(bytes).map_err(|_| InvalidName::NotUtf8)?;
+    check_text(text)
+}
+
+/// The same for what is known to be text.
+pub fn check_text(text: &str) -> Result<&str, InvalidName> {
+    if text.is_empty() {
         return Err(InvalidName::Empty);
     }
-    if bytes.len() > MAX_BYTES {
+    if text.len() > MAX_BYTES {
         return Err(InvalidName::TooLong);
     }
-    let text = std::str::from_utf8(bytes).map_err(|_| InvalidName::NotUtf8)?;
-    if bytes.iter().all(|byte| PLAIN[usize::from(*byte)]) {
+    if text.bytes().all(|byte| PLAIN[usize::from(byte)]) {
         return Ok(text);
     }
     for c in text.chars() {
