@@ -54,8 +54,7 @@ impl Command for AlertRaise {
 
     fn run(ctx: &Ctx<'_>, fleet: &Fleet, mut args: Args<'_>) -> Result<()> {
         const KEYWORDS: [&str; 7] = ["SEVERITY", "EVERY", "FOR", "KEEP", "WAIT", "DATA", "NOTIFY"];
-        let id = args.next_id()?;
-        let id_key = args.id_key();
+        let (id, id_key) = args.next_id_and_key()?;
         let alert = args.next_alert()?;
         let mut raise = Raise {
             severity: 1,
@@ -88,7 +87,7 @@ impl Command for AlertRaise {
                 wait,
             },
         };
-        let (outcome, count) = alerts::raise(ctx, fleet, id, &id_key, &asked, ctx.now_ms())?;
+        let (outcome, count) = alerts::raise(ctx, fleet, id, id_key, &asked, ctx.now_ms())?;
         ctx.reply_array(2);
         ctx.reply_bytes(outcome.name().as_bytes());
         ctx.reply_int(count);

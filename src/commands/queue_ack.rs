@@ -27,10 +27,10 @@ impl Command for QueueAck {
     };
 
     fn run(ctx: &Ctx<'_>, _: &Fleet, mut args: Args<'_>) -> Result<()> {
-        let key = args.next_key();
+        let key = args.next_key("key")?;
         let ids = args.next_messages(&[])?;
         args.finish()?;
-        ctx.reply_int(queue::ack(ctx, &key, &ids)?);
+        ctx.reply_int(queue::ack(ctx, key, &ids)?);
         Ok(())
     }
 }

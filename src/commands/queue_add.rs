@@ -51,7 +51,7 @@ impl Command for QueueAdd {
     };
 
     fn run(ctx: &Ctx<'_>, _: &Fleet, mut args: Args<'_>) -> Result<()> {
-        let key = args.next_key();
+        let key = args.next_key("key")?;
         let mut message = NewMessage {
             body: args.next_bytes("body")?,
             attributes: Vec::new(),
@@ -80,7 +80,7 @@ impl Command for QueueAdd {
                 "DELAY: the message would expire before it is delivered; TTL is not longer",
             ));
         }
-        let id = queue::add(ctx, &key, &message, ctx.now_ms())?;
+        let id = queue::add(ctx, key, &message, ctx.now_ms())?;
         ctx.reply_bytes(id.to_string().as_bytes());
         Ok(())
     }

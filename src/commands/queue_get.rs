@@ -46,7 +46,7 @@ impl Command for QueueGet {
     };
 
     fn run(ctx: &Ctx<'_>, _: &Fleet, mut args: Args<'_>) -> Result<()> {
-        let key = args.next_key();
+        let key = args.next_key("key")?;
         let mut ask = Ask {
             worker: args.next_worker()?.to_vec(),
             count: 1,
@@ -66,10 +66,10 @@ impl Command for QueueGet {
             }
         }
         args.finish()?;
-        let taken = queue::get(ctx, &key, &ask, ctx.now_ms())?;
+        let taken = queue::get(ctx, key, &ask, ctx.now_ms())?;
         match block_ms {
             Some(block_ms) if taken.deliveries.is_empty() && ctx.may_block() => {
-                queue::block(ctx, &key, ask, block_ms, taken.look_again_at, Reply);
+                queue::block(ctx, key, ask, block_ms, taken.look_again_at, Reply);
             }
             _ => reply(ctx, &taken.deliveries),
         }

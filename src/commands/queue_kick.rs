@@ -27,10 +27,10 @@ impl Command for QueueKick {
     };
 
     fn run(ctx: &Ctx<'_>, _: &Fleet, mut args: Args<'_>) -> Result<()> {
-        let key = args.next_key();
+        let key = args.next_key("key")?;
         let ids = args.next_messages(&[])?;
         args.finish()?;
-        ctx.reply_int(queue::kick(ctx, &key, &ids, ctx.now_ms())?);
+        ctx.reply_int(queue::kick(ctx, key, &ids, ctx.now_ms())?);
         Ok(())
     }
 }

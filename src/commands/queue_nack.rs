@@ -51,7 +51,7 @@ impl Command for QueueNack {
     };
 
     fn run(ctx: &Ctx<'_>, _: &Fleet, mut args: Args<'_>) -> Result<()> {
-        let key = args.next_key();
+        let key = args.next_key("key")?;
         let worker = args.next_worker()?;
         let ids = args.next_messages(&KEYWORDS)?;
         let mut how = GiveBack::After(0);
@@ -66,7 +66,7 @@ impl Command for QueueNack {
         if seen.len() > 1 {
             return Err(Error::usage("DELAY and DEAD exclude each other"));
         }
-        let held = queue::nack(ctx, &key, worker, &ids, how, ctx.now_ms())?;
+        let held = queue::nack(ctx, key, worker, &ids, how, ctx.now_ms())?;
         ctx.reply_int(held);
         Ok(())
     }

@@ -31,14 +31,14 @@ impl Command for QueuePending {
     };
 
     fn run(ctx: &Ctx<'_>, _: &Fleet, mut args: Args<'_>) -> Result<()> {
-        let key = args.next_key();
+        let key = args.next_key("key")?;
         let mut count = COUNT;
         let mut seen = Vec::new();
         while args.next_keyword(&["COUNT"], &mut seen)?.is_some() {
             count = args.next_bounded("COUNT", 1, MAX_MESSAGES as u64)?;
         }
         args.finish()?;
-        let rows = queue::pending(ctx, &key, count, ctx.now_ms())?;
+        let rows = queue::pending(ctx, key, count, ctx.now_ms())?;
         ctx.reply_array(rows.len());
         for row in rows {
             ctx.reply_map(5);

@@ -24,9 +24,9 @@ impl Command for QueueStat {
     };
 
     fn run(ctx: &Ctx<'_>, _: &Fleet, mut args: Args<'_>) -> Result<()> {
-        let key = args.next_key();
+        let key = args.next_key("key")?;
         args.finish()?;
-        let stat = queue::stat(ctx, &key, ctx.now_ms())?;
+        let stat = queue::stat(ctx, key, ctx.now_ms())?;
         ctx.reply_map(5);
         for (name, count) in [
             ("ready", stat.ready),

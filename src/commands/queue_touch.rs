@@ -29,12 +29,12 @@ impl Command for QueueTouch {
     };
 
     fn run(ctx: &Ctx<'_>, _: &Fleet, mut args: Args<'_>) -> Result<()> {
-        let key = args.next_key();
+        let key = args.next_key("key")?;
         let worker = args.next_worker()?;
         let ms = args.next_lasting("ms", 1)?;
         let ids = args.next_messages(&[])?;
         args.finish()?;
-        let held = queue::touch(ctx, &key, worker, ms, &ids, ctx.now_ms())?;
+        let held = queue::touch(ctx, key, worker, ms, &ids, ctx.now_ms())?;
         ctx.reply_int(held);
         Ok(())
     }

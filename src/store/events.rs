@@ -114,8 +114,8 @@ extern "C" fn stream_entry<L: Listener>(
         return raw::REDISMODULE_OK as c_int;
     }
     // SAFETY: as above.
-    let key = unsafe { RString::hold(key) };
-    guarded(|| L::stream_changed(&ctx, &key));
+    let key = unsafe { RString::borrowed(&key) };
+    guarded(|| L::stream_changed(&ctx, key));
     raw::REDISMODULE_OK as c_int
 }
 
