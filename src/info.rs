@@ -58,6 +58,8 @@ impl info::Fill for Section {
                 ("detection_lag_max_ms", stats.lag_max.get()),
                 ("throttle_hits", stats.hits.get()),
                 ("throttle_limited", stats.limited.get()),
+                ("commands", stats.commands.get()),
+                ("commands_finished", stats.commands_finished.get()),
                 ("alerts_new", stats.alerts_new.get()),
                 ("alerts_suppressed", stats.alerts_suppressed.get()),
                 ("alerts_repeated", stats.alerts_repeated.get()),

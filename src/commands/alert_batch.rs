@@ -42,7 +42,7 @@ impl Command for AlertBatch {
         while let Some(keyword) = args.next_keyword(&["COUNT", "LEASE", "NOW"], &mut seen)? {
             match keyword {
                 "COUNT" => count = args.next_bounded("COUNT", 1, MAX_COUNT)?,
-                "LEASE" => lease_ms = args.next_lease()?,
+                "LEASE" => lease_ms = args.next_lasting("LEASE", 1)?,
                 _ => now = true,
             }
         }

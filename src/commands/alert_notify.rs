@@ -43,7 +43,7 @@ impl Command for AlertNotify {
         while let Some(keyword) = args.next_keyword(&["SEVERITY", "WAIT"], &mut seen)? {
             match keyword {
                 "SEVERITY" => notice.severity = args.next_severity()?,
-                _ => notice.wait = Some(args.next_period("WAIT")?),
+                _ => notice.wait = Some(args.next_lasting("WAIT", 0)?),
             }
         }
         args.finish()?;

@@ -66,10 +66,10 @@ impl Command for AlertRaise {
         while let Some(keyword) = args.next_keyword(&KEYWORDS, &mut seen)? {
             match keyword {
                 "SEVERITY" => raise.severity = args.next_severity()?,
-                "EVERY" => raise.every = args.next_period("EVERY")?,
-                "FOR" => raise.hold = args.next_period("FOR")?,
-                "KEEP" => raise.keep = args.next_period("KEEP")?,
-                "WAIT" => wait = Some(args.next_period("WAIT")?),
+                "EVERY" => raise.every = args.next_lasting("EVERY", 0)?,
+                "FOR" => raise.hold = args.next_lasting("FOR", 0)?,
+                "KEEP" => raise.keep = args.next_lasting("KEEP", 0)?,
+                "WAIT" => wait = Some(args.next_lasting("WAIT", 0)?),
                 "DATA" => raise.data = Some(args.next_data("DATA")?),
                 _ => users = args.next_users("NOTIFY")?,
             }

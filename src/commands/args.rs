@@ -166,18 +166,23 @@ impl<'a> Args<'a> {
         Ok(bytes)
     }
 
+    /// The id of one message or command.
+    pub fn next_message_id(&mut self, argument: &str) -> Result<Id> {
+        let bytes = self.next_bytes(argument)?;
+        Id::parse(bytes).ok_or_else(|| {
+            Error::usage(format_args!(
+                "{argument}: {} is not that of a message",
+                Quoted(bytes)
+            ))
+        })
+    }
+
     /// The ids of messages, at least one, up to one of these keywords or the end; each once.
     pub fn next_messages(&mut self, until: &[&str]) -> Result<Vec<Id>> {
         let mut ids = Vec::with_capacity(self.left());
         let mut seen = HashSet::new();
         while ids.is_empty() || self.left() > 0 && !self.is_at_keyword(until) {
-            let bytes = self.next_bytes("id")?;
-            let id = Id::parse(bytes).ok_or_else(|| {
-                Error::usage(format_args!(
-                    "id: {} is not that of a message",
-                    Quoted(bytes)
-                ))
-            })?;
+            let id = self.next_message_id("id")?;
             if seen.insert(id) {
                 ids.push(id);
             }
@@ -221,23 +226,17 @@ impl<'a> Args<'a> {
             .map_err(|why| Error::usage(format_args!("{argument}: {} {why}", Quoted(bytes))))
     }
 
-    /// A duration of at most ten years, in milliseconds.
-    pub fn next_period(&mut self, argument: &str) -> Result<u64> {
-        let ms = self.next_ms(argument)?;
-        if ms > settings::MAX_TIMEOUT_MS {
-            return Err(Error::usage(format_args!(
-                "{argument}: {ms} ms is longer than 10 years"
-            )));
+    /// Any JSON value, as text.
+    pub fn next_value(&mut self, argument: &str) -> Result<String> {
+        let bytes = self.next_document(argument)?;
+        let value = json::parse_value(bytes, settings::max_document_depth())
+            .map_err(|error| Error::bad_json(argument, &error))?;
+        let text = value.to_string();
+        let limit = settings::MAX_DOCUMENT_BYTES.value();
+        if text.len() as u64 > limit {
+            return Err(Error::too_large(argument, text.len(), limit));
         }
-        Ok(ms)
-    }
-
-    /// How long something that is handed out may stay out, in milliseconds: from 1 to 10 years.
-    pub fn next_lease(&mut self) -> Result<u64> {
-        match self.next_period("LEASE")? {
-            0 => Err(Error::usage("LEASE: 0 ms is no lease")),
-            ms => Ok(ms),
-        }
+        Ok(text)
     }
 
     /// A JSON object that is kept as it is.

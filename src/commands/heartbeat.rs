@@ -1,6 +1,6 @@
 //! `DEVICE.HEARTBEAT id [REPORTED json] [REPLACE] [TIMEOUT ms] [SESSION n [SEQ n]]`
 
-use super::{check_fence, Args, Command, FENCE_ARGS};
+use super::{check_fence, reply_beat, Args, Command, FENCE_ARGS};
 use crate::fleet::error::Error;
 use crate::fleet::heartbeat::{beat, Heartbeat as Beat};
 use crate::fleet::shadow::Patch;
@@ -61,15 +61,7 @@ impl Command for Heartbeat {
         beat_with.report = patch.map(|document| Patch { document, replace });
 
         let outcome = beat(ctx, fleet, id, id_key, beat_with, ctx.now_ms())?;
-        ctx.reply_array(5);
-        ctx.reply_int(u64::from(outcome.came_online));
-        ctx.reply_int(u64::from(outcome.applied));
-        ctx.reply_int(outcome.version);
-        match outcome.delta {
-            Some(delta) => ctx.reply_bytes(delta.bytes()),
-            None => ctx.reply_null(),
-        }
-        ctx.reply_int(0);
+        reply_beat(ctx, &outcome);
         Ok(())
     }
 }

@@ -16,11 +16,17 @@ mod alert_rule_list;
 mod alert_rule_set;
 mod args;
 mod check;
+mod command;
+mod command_cancel;
+mod command_done;
+mod command_list;
+mod command_take;
 mod count;
 mod delta;
 mod get;
 mod heartbeat;
 mod history;
+mod ingest;
 mod list;
 mod mget;
 mod offline;
@@ -87,6 +93,12 @@ pub fn register_all(ctx: &Ctx<'_>) -> std::result::Result<(), String> {
     add::<shadow_names::ShadowNames>(ctx)?;
     add::<delta::Delta>(ctx)?;
     add::<history::History>(ctx)?;
+    add::<ingest::Ingest>(ctx)?;
+    add::<command::DeviceCommand>(ctx)?;
+    add::<command_take::CommandTake>(ctx)?;
+    add::<command_done::CommandDone>(ctx)?;
+    add::<command_cancel::CommandCancel>(ctx)?;
+    add::<command_list::CommandList>(ctx)?;
     add::<alert_raise::AlertRaise>(ctx)?;
     add::<alert_clear::AlertClear>(ctx)?;
     add::<alert_ack::AlertAck>(ctx)?;
@@ -208,6 +220,19 @@ fn next_name<'a>(args: &mut Args<'a>) -> Result<fleet::shadow::Name<'a>> {
         name = Some(args.next_shadow_name()?);
     }
     Ok(name)
+}
+
+/// What a device is told about its heartbeat.
+fn reply_beat(ctx: &Ctx<'_>, outcome: &fleet::heartbeat::Outcome) {
+    ctx.reply_array(5);
+    ctx.reply_int(u64::from(outcome.came_online));
+    ctx.reply_int(u64::from(outcome.applied));
+    ctx.reply_int(outcome.version);
+    match &outcome.delta {
+        Some(delta) => ctx.reply_bytes(delta.bytes()),
+        None => ctx.reply_null(),
+    }
+    ctx.reply_int(outcome.commands);
 }
 
 /// An outstanding delta as JSON; null when there is none.

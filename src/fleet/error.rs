@@ -5,6 +5,7 @@ use std::fmt;
 use devicestate_core::alert::rule::RuleError;
 use devicestate_core::escape::Quoted;
 use devicestate_core::json::JsonError;
+use devicestate_core::message::BadPayload;
 use devicestate_core::shadow::request::Refusal;
 
 use crate::store::{CallError, KeyType};
@@ -119,6 +120,16 @@ impl Error {
             "LIMIT type {} has {limit} alert rules, no more are allowed",
             Quoted(device_type.as_bytes())
         ))
+    }
+
+    /// A payload that is no message.
+    pub fn bad_payload(error: &BadPayload) -> Error {
+        Error::payload(error)
+    }
+
+    /// The same, where the message can be read but not be done.
+    pub fn payload(why: impl fmt::Display) -> Error {
+        Error(format!("BADPAYLOAD {why}"))
     }
 
     /// A rule that can't do what it says, with the place of the fault.

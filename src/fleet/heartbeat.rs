@@ -4,7 +4,7 @@ use devicestate_core::session::{Stale, Stored};
 
 use super::device::ONLINE;
 use super::shadow::{self, Fence, Patch, Update};
-use super::{alerts, presence, registry, settings, Device, Error, Fleet, Known, Result};
+use super::{alerts, device_commands, presence, registry, settings, Device, Error, Fleet, Result};
 use crate::store::{Arg, Ctx, HashKey, KeyType, RString};
 
 /// What came with a heartbeat.
@@ -24,6 +24,8 @@ pub struct Outcome {
     pub version: u64,
     /// What is outstanding, as JSON text.
     pub delta: Option<RString>,
+    /// How many commands it could take now.
+    pub commands: u64,
 }
 
 /// Handles a heartbeat; `id_key` is the id as a key of its own.
@@ -39,7 +41,11 @@ pub fn beat(
     if let Some(outcome) = steady(ctx, fleet, id, id_key, &heartbeat, now)? {
         return Ok(outcome);
     }
-    full(ctx, fleet, id, heartbeat, now)
+    let outcome = full(ctx, fleet, id, heartbeat, now)?;
+    Ok(Outcome {
+        commands: device_commands::waiting(ctx, fleet, id, now),
+        ..outcome
+    })
 }
 
 /// The hot path: a device that is online, on time and has nothing new to say costs one hash write,
@@ -68,8 +74,8 @@ fn steady(
         Ok(None) => return Ok(None),
         Err(found) => return Err(Error::wrong_type(key.bytes(), found, KeyType::Hash)),
     };
-    let noted = fleet.deadlines.borrow().note(id).and_then(Known::get);
-    let Some((version, is_in_sync)) = noted.or_else(|| read_known(fleet, id, &hash)) else {
+    let noted = fleet.deadlines.borrow().note(id).unwrap_or_default();
+    let Some((version, is_in_sync)) = noted.get().or_else(|| read_known(fleet, id, &hash)) else {
         return Ok(None);
     };
     let own_timeout = || number(&hash, &f.timeout);
@@ -106,11 +112,16 @@ fn steady(
     });
     ctx.touched(&key);
     ctx.touched(id_key);
+    let commands = match noted.has_no_commands() {
+        true => 0,
+        false => device_commands::waiting(ctx, fleet, id, now),
+    };
     Ok(Some(Outcome {
         came_online: false,
         applied: true,
         version,
         delta,
+        commands,
     }))
 }
 
@@ -145,6 +156,7 @@ fn full(ctx: &Ctx<'_>, fleet: &Fleet, id: &str, heartbeat: Heartbeat, now: u64) 
             applied: false,
             version: device.version,
             delta: shadow::outstanding(ctx, fleet, device),
+            commands: 0,
         });
     }
     let entered = stored.enter(fence.session);
@@ -230,6 +242,7 @@ fn full(ctx: &Ctx<'_>, fleet: &Fleet, id: &str, heartbeat: Heartbeat, now: u64) 
         applied: stale_report.is_none(),
         version: device.version,
         delta,
+        commands: 0,
     })
 }
 

@@ -23,6 +23,8 @@ const HEARTBEAT: &str = "device:heartbeat:";
 const SHADOWS: &str = "device:shadows:";
 const HISTORY: &str = "device:history:";
 const BLOCKED: &str = "device:blocked:";
+const COMMANDS: &str = "device:commands:";
+const OUTCOMES: &str = "device:outcomes:";
 const ALERTS: &str = "device:alerts:";
 const ALERTS_OF_USER: &str = "alerts:user:";
 const ALERT_RULES: &str = "alerts:rules:";
@@ -36,8 +38,10 @@ pub enum Role<'a> {
     State(&'a [u8]),
     /// The heartbeat key of this device.
     Heartbeat(&'a [u8]),
-    /// The named shadows or the history of this device.
+    /// The named shadows, the history or the outcomes of commands of this device.
     OfDevice(&'a [u8]),
+    /// The commands of this device.
+    Commands(&'a [u8]),
     /// The alerts of this device.
     Alerts(&'a [u8]),
     /// What this user has still to be told.
@@ -89,6 +93,16 @@ impl Keys {
         self.key(BLOCKED, id)
     }
 
+    /// The queue of a device's commands.
+    pub fn commands(&self, id: &str) -> RString {
+        self.key(COMMANDS, id)
+    }
+
+    /// What became of the last commands of a device.
+    pub fn outcomes(&self, id: &str) -> RString {
+        self.key(OUTCOMES, id)
+    }
+
     /// The alerts of a device.
     pub fn alerts(&self, id: &str) -> RString {
         self.key(ALERTS, id)
@@ -136,8 +150,10 @@ impl Keys {
             .or_else(|| {
                 after(SHADOWS)
                     .or_else(|| after(HISTORY))
+                    .or_else(|| after(OUTCOMES))
                     .map(Role::OfDevice)
             })
+            .or_else(|| after(COMMANDS).map(Role::Commands))
             .or_else(|| after(ALERTS).map(Role::Alerts))
             .or_else(|| after(ALERTS_OF_USER).map(Role::User))
             .or_else(|| after(ALERT_RULES).map(Role::Rules))

@@ -5,10 +5,12 @@
 pub mod alerts;
 pub mod check;
 pub mod device;
+pub mod device_commands;
 pub mod error;
 pub mod events;
 pub mod heartbeat;
 pub mod history;
+pub mod ingest;
 pub mod keys;
 pub mod listing;
 pub mod pages;
@@ -61,7 +63,7 @@ pub struct Fleet {
 
 /// What a steady heartbeat must know of a device that is online, noted beside its deadline so that
 /// the hash need not be read: bit 0 says that something is known, bit 1 that nothing is outstanding
-/// for the device, and the rest is its version.
+/// for the device, bit 2 that it has no commands, and the rest is its version.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 struct Known(u64);
 
@@ -69,14 +71,26 @@ impl Known {
     /// Nothing, for a version that is beyond what fits.
     fn new(version: u64, is_in_sync: bool) -> Known {
         match version.leading_zeros() {
-            0 | 1 => Known::default(),
-            _ => Known(version << 2 | u64::from(is_in_sync) << 1 | 1),
+            0..=2 => Known::default(),
+            _ => Known(version << 3 | u64::from(is_in_sync) << 1 | 1),
         }
     }
 
     /// The version, and whether nothing is outstanding.
     fn get(self) -> Option<(u64, bool)> {
-        (self.0 & 1 == 1).then_some((self.0 >> 2, self.0 & 2 != 0))
+        (self.0 & 1 == 1).then_some((self.0 >> 3, self.0 & 2 != 0))
+    }
+
+    fn has_no_commands(self) -> bool {
+        self.0 & 4 != 0
+    }
+
+    /// The same, with or without commands.
+    fn with_commands(self, some: bool) -> Known {
+        match some {
+            true => Known(self.0 & !4),
+            false => Known(self.0 | 4),
+        }
     }
 }
 
@@ -144,7 +158,23 @@ impl Fleet {
     /// Notes what is known of a device; nothing while it is not online.
     fn know(&self, id: &str, version: u64, is_in_sync: bool) {
         let known = Known::new(version, is_in_sync);
-        self.deadlines.borrow_mut().set_note(id, known);
+        let change = |before: Known| known.with_commands(!before.has_no_commands());
+        self.deadlines.borrow_mut().change_note(id, change);
+    }
+
+    /// A device has commands, maybe.
+    fn command_waits(&self, id: &str) {
+        self.note_commands(id, true);
+    }
+
+    /// A device has no commands, until [`Fleet::command_waits`].
+    fn no_command_waits(&self, id: &str) {
+        self.note_commands(id, false);
+    }
+
+    fn note_commands(&self, id: &str, some: bool) {
+        let change = |known: Known| known.with_commands(some);
+        self.deadlines.borrow_mut().change_note(id, change);
     }
 
     /// A timeout that some device has, or may have.
@@ -211,6 +241,12 @@ impl Fleet {
         let (is_state, id) = match self.keys.role(key) {
             Some(keys::Role::State(id)) => (true, id),
             Some(keys::Role::Heartbeat(id)) if event == "expired" => (false, id),
+            Some(keys::Role::Commands(id)) => {
+                if let Ok(id) = std::str::from_utf8(id) {
+                    self.command_waits(id);
+                }
+                return;
+            }
             Some(keys::Role::Alerts(id)) => {
                 if let Ok(id) = std::str::from_utf8(id) {
                     self.look_at_alerts_by(id, 0);

@@ -268,6 +268,8 @@ pub fn remove(
         expect(ctx, &keys.shadows(id), KeyType::Hash)?;
         expect(ctx, &keys.history(id), KeyType::Stream)?;
         expect(ctx, &keys.alerts(id), KeyType::Hash)?;
+        expect(ctx, &keys.commands(id), KeyType::Stream)?;
+        expect(ctx, &keys.outcomes(id), KeyType::Stream)?;
         check_type_keys(ctx, fleet, &device.device_type)?;
         presence::check_keys(ctx, fleet, &device)?;
         adopt_if_needed(ctx, fleet, &mut device, now)?;
@@ -293,8 +295,11 @@ pub fn remove(
                 Arg::Str(&keys.shadows(id)),
                 Arg::Str(&keys.history(id)),
                 Arg::Str(&keys.alerts(id)),
+                Arg::Str(&keys.commands(id)),
+                Arg::Str(&keys.outcomes(id)),
             ],
         )?;
+        crate::queue::forget(ctx, &keys.commands(id));
         ctx.write(c"SREM", &[Arg::Str(&keys.out_of_sync), member])?;
         ctx.write(c"SREM", &[Arg::Str(&keys.registered), member])?;
         ctx.write(c"SREM", &[Arg::Str(&keys.of_type(device_type)), member])?;

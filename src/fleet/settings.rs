@@ -31,6 +31,10 @@ pub static SHADOW_METADATA: Switch = Switch::new("shadow-metadata", true);
 pub static HISTORY_MAXLEN: Number = Number::count("history-maxlen", 16, 0, MAX_HISTORY);
 /// Whether presence goes into the history too.
 pub static HISTORY_PRESENCE: Switch = Switch::new("history-presence", false);
+/// The longest queue of a device's commands that can be asked for.
+pub const MAX_COMMANDS: u64 = 100_000;
+/// How many commands of a device may wait.
+pub static COMMANDS_MAXLEN: Number = Number::count("commands-maxlen", 1_000, 1, MAX_COMMANDS);
 /// About how many entries `devices:events` keeps.
 pub static EVENTS_MAXLEN: Number = Number::count("events-maxlen", 1_000_000, 1, u32::MAX as u64);
 /// About how many entries `devices:reports` keeps; 0: none is written.
@@ -69,7 +73,7 @@ pub static SWEEP_BUDGET_US: Number = Number::count("sweep-budget-us", 2_000, 100
 pub static KEY_PREFIX: Text = Text::fixed("key-prefix");
 
 /// All of them, in the order of the documentation.
-pub static ALL: [&dyn Setting; 19] = [
+pub static ALL: [&dyn Setting; 20] = [
     &HEARTBEAT_TIMEOUT,
     &AUTO_REGISTER,
     &MAX_DEVICES,
@@ -77,6 +81,7 @@ pub static ALL: [&dyn Setting; 19] = [
     &SHADOW_METADATA,
     &HISTORY_MAXLEN,
     &HISTORY_PRESENCE,
+    &COMMANDS_MAXLEN,
     &EVENTS_MAXLEN,
     &REPORTS_MAXLEN,
     &PRESENCE_CHANNEL,

@@ -16,6 +16,9 @@ pub struct Stats {
     /// Throttled calls, and how many of them were told to wait.
     pub hits: Counter,
     pub limited: Counter,
+    /// Commands given to devices, and done or cancelled.
+    pub commands: Counter,
+    pub commands_finished: Counter,
     /// Raises by what came of them, and what else happened to alerts.
     pub alerts_new: Counter,
     pub alerts_suppressed: Counter,

@@ -25,7 +25,7 @@ mod wake;
 
 pub use add::{add, NewMessage};
 pub use get::{get, Ask, Delivery};
-pub use look::{pending, stat};
+pub use look::{pending, stat, State};
 pub use settle::{ack, kick, nack, touch, GiveBack};
 pub use wake::{block, Waiting};
 

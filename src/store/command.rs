@@ -98,6 +98,17 @@ impl ArgSpec {
         }
     }
 
+    /// `TOKEN`, one of several.
+    pub const fn word(token: &'static str, name: &'static str) -> ArgSpec {
+        ArgSpec {
+            name,
+            kind: ArgKind::Flag,
+            token: Some(token),
+            optional: false,
+            multiple: false,
+        }
+    }
+
     pub const fn optional(self) -> ArgSpec {
         ArgSpec {
             optional: true,

@@ -93,6 +93,14 @@ impl<N: Copy + Default> Deadlines<N> {
         }
     }
 
+    /// Makes a new note of the old one; nothing when the device is not known.
+    pub fn change_note(&mut self, id: &str, change: impl FnOnce(N) -> N) {
+        if let Some(slot) = self.find(id) {
+            let note = &mut self.entries[slot as usize].note;
+            *note = change(*note);
+        }
+    }
+
     /// Blanks the note of every device.
     pub fn forget_notes(&mut self) {
         for entry in &mut self.entries {

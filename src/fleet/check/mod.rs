@@ -176,7 +176,9 @@ impl Walk<'_> {
             match self.fleet.keys.role(key) {
                 Some(Role::State(id)) => self.hash(id)?,
                 Some(Role::Heartbeat(id)) => self.heartbeat_key(key, id)?,
-                Some(Role::OfDevice(id) | Role::Alerts(id)) => self.orphan(key, id)?,
+                Some(Role::OfDevice(id) | Role::Commands(id) | Role::Alerts(id)) => {
+                    self.orphan(key, id)?;
+                }
                 // A small set comes in one page; a large one is walked in steps of its own.
                 Some(Role::OfType(_) | Role::OnlineOfType(_)) => {
                     let next = self.set_of_type(key, 0)?;
