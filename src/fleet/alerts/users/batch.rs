@@ -76,7 +76,7 @@ pub fn batch(
         return Ok(None);
     }
     for (name, item) in &mut pending {
-        refresh_from_record(ctx, fleet, name, item);
+        user.take_over(ctx, fleet, name, item);
     }
     pending.sort_by(|(a_name, a), (b_name, b)| {
         (b.severity, a.first, a_name).cmp(&(a.severity, b.first, b_name))
@@ -112,13 +112,6 @@ impl BatchItem {
     }
 }
 
-/// Takes over raises that were counted in the alert's record alone.
-fn refresh_from_record(ctx: &Ctx<'_>, fleet: &Fleet, name: &str, item: &mut Item) {
-    if let Some(record) = record_of(ctx, fleet, name, item) {
-        item.refresh(&record);
-    }
-}
-
 /// The record that an item is of, if there still is one.
 fn record_of(ctx: &Ctx<'_>, fleet: &Fleet, name: &str, item: &Item) -> Option<Record> {
     item.source?;
@@ -137,6 +130,15 @@ struct Going<'a> {
 }
 
 impl User<'_> {
+    /// Takes over raises that were counted in the alert's record alone. What others were told since
+    /// is theirs.
+    fn take_over(&self, ctx: &Ctx<'_>, fleet: &Fleet, name: &str, item: &mut Item) {
+        let record = record_of(ctx, fleet, name, item);
+        if let Some(record) = record.filter(|record| record.users.iter().any(|u| u == self.name)) {
+            item.refresh(&record);
+        }
+    }
+
     /// Writes a batch that goes out.
     fn lease(
         &self,
