@@ -1,14 +1,14 @@
 //! The argument cursor: every command reads its words through it, and every complaint about a word
 //! is made here.
 
+use devicestate_core::duration;
 use devicestate_core::escape::Quoted;
 use devicestate_core::json::{self, Object};
-use devicestate_core::duration;
 use devicestate_core::name::{self, InvalidName};
 
 use crate::fleet::error::{Error, Result};
 use crate::fleet::settings;
-use crate::store::{parse_u64, RString, RawArgs};
+use crate::store::{parse_u64, text, RString, RawArgs};
 
 /// The longest name of a shadow, in bytes: AWS IoT's limit.
 const MAX_SHADOW_NAME: usize = 64;
@@ -80,9 +80,9 @@ impl<'a> Args<'a> {
     }
 
     fn next_name(&mut self, what: &str) -> Result<&'a str> {
-        let text = self.raw.text(self.next);
         let bytes = self.next_bytes(what)?;
-        text.map_or(Err(InvalidName::NotUtf8), name::check_text)
+        text(bytes)
+            .map_or(Err(InvalidName::NotUtf8), name::check_text)
             .map_err(|why| Error::usage(format_args!("invalid {what}: {}: {why}", Quoted(bytes))))
     }
 

@@ -29,7 +29,7 @@ mod string;
 
 #[cfg(not(test))]
 pub use alloc::Alloc;
-pub use args::RawArgs;
+pub use args::{text, RawArgs};
 pub use call::{named, pair, Arg, CallError, StreamEntry};
 pub use ctx::Ctx;
 pub use ctx::{monotonic_ms, monotonic_us, notifications_on};
@@ -39,8 +39,10 @@ pub use key::KeyType;
 pub use log::Level;
 pub(crate) use module::module;
 pub use module::{on_load, on_unload};
-pub use rstring::{parse_u64, RString};
+pub use rstring::RString;
 pub use string::StringKey;
+
+pub use devicestate_core::digits::parse_u64;
 
 /// A function of the module API, for use inside `unsafe`: the table is filled once, when the
 /// module is loaded, before any of our code runs. What the oldest supported server has is always

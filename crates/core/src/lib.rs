@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 pub mod deadlines;
+pub mod digits;
 pub mod duration;
 pub mod escape;
 pub mod json;
