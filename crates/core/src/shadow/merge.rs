@@ -153,7 +153,7 @@ fn without_nulls<'a>(value: Value) -> Option<Node<'a>> {
                 .collect();
             (!members.is_empty()).then_some(Node::Object(Document { members }))
         }
-        leaf => Some(Node::Leaf(Cow::Owned(leaf.to_string()))),
+        leaf => Some(Node::leaf(&leaf)),
     }
 }
 
