@@ -14,6 +14,9 @@ use crate::json::Object;
 /// How deeply a text may nest: more than any setting allows, and little enough to walk.
 const MAX_DEPTH: usize = 128;
 
+/// How much room a text is given at first, in bytes.
+pub(super) const CAPACITY: usize = 512;
+
 /// See the module's comment.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Document<'a> {
@@ -72,7 +75,7 @@ impl<'a> Document<'a> {
 
     /// As compact JSON.
     pub fn text(&self) -> String {
-        let mut text = String::with_capacity(256);
+        let mut text = String::with_capacity(CAPACITY);
         self.write(&mut text);
         text
     }
@@ -173,18 +176,26 @@ pub(super) fn write_key(text: &mut String, key: &str) {
     text.push(':');
 }
 
-/// Whether a byte does not stand for itself in a JSON string.
+/// The bytes that do not stand for themselves in a JSON string.
+const ESCAPED: [bool; 256] = {
+    let mut escaped = [false; 256];
+    let mut control = 0;
+    while control < 0x20 {
+        escaped[control] = true;
+        control += 1;
+    }
+    escaped[b'"' as usize] = true;
+    escaped[b'\\' as usize] = true;
+    escaped
+};
+
 fn needs_escape(byte: u8) -> bool {
-    byte < 0x20 || byte == b'"' || byte == b'\\'
+    ESCAPED[usize::from(byte)]
 }
 
 /// Writes a JSON string.
 pub fn write_string(text: &mut String, value: &str) {
-    // Looking at all of it is faster than stopping early.
-    if value
-        .bytes()
-        .fold(false, |found, byte| found | needs_escape(byte))
-    {
+    if value.bytes().any(needs_escape) {
         // Text always can be written as JSON.
         text.push_str(&serde_json::to_string(value).unwrap_or_default());
     } else {
