@@ -281,17 +281,17 @@ impl<'a> Scanner<'a> {
     }
 
     fn key(&mut self) -> Option<Cow<'a, str>> {
-        let quoted = self.string()?;
-        let inner = &quoted[1..quoted.len() - 1];
-        match inner.contains('\\') {
-            false => Some(Cow::Borrowed(inner)),
-            true => serde_json::from_str(quoted).ok().map(Cow::Owned),
+        let (quoted, is_plain) = self.string()?;
+        match is_plain {
+            true => quoted.get(1..quoted.len() - 1).map(Cow::Borrowed),
+            false => serde_json::from_str(quoted).ok().map(Cow::Owned),
         }
     }
 
-    /// A string with its quotes.
-    fn string(&mut self) -> Option<&'a str> {
+    /// A string with its quotes, and whether it has no escapes.
+    fn string(&mut self) -> Option<(&'a str, bool)> {
         let start = self.at;
+        let mut is_plain = true;
         if self.peek() != b'"' {
             return None;
         }
@@ -301,12 +301,15 @@ impl<'a> Scanner<'a> {
             self.at += rest.iter().position(|byte| needs_escape(*byte))?;
             match self.peek() {
                 b'"' => break,
-                b'\\' => self.skip_escape()?,
+                b'\\' => {
+                    is_plain = false;
+                    self.skip_escape()?;
+                }
                 _ => return None,
             }
         }
         self.at += 1;
-        self.text.get(start..self.at)
+        Some((self.text.get(start..self.at)?, is_plain))
     }
 
     fn skip_escape(&mut self) -> Option<()> {
@@ -329,7 +332,7 @@ impl<'a> Scanner<'a> {
     fn leaf(&mut self) -> Option<&'a str> {
         let start = self.at;
         match self.peek() {
-            b'"' => return self.string(),
+            b'"' => return self.string().map(|(text, _)| text),
             b'[' => self.skip_array()?,
             b'-' | b'0'..=b'9' => self.skip_number()?,
             _ => {
