@@ -6,7 +6,7 @@ use devicestate_core::throttle::gcra::{self, State};
 use devicestate_core::throttle::window::{self, Window};
 use devicestate_core::throttle::{Answer, Limit};
 
-use crate::fleet::{self, Error, Result};
+use crate::fleet::{Error, Result};
 use crate::store::{Ctx, KeyType, RString, StringKey};
 
 /// A hit on a fixed window; the counter is a plain number, which `GET` shows.
@@ -22,7 +22,7 @@ pub fn hit_window(
             .open_string(name)
             .map_err(|found| wrong_type(name, found))?;
         let stored = key.map_or(Ok(None), |key| read_window(name, &key, now))?;
-        return Ok(count(window::hit(stored, limit, 0).0));
+        return Ok(window::hit(stored, limit, 0).0);
     }
     let mut key = ctx
         .open_string_for_write(name)
@@ -30,7 +30,7 @@ pub fn hit_window(
     let stored = read_window(name, &key, now)?;
     let (answer, next) = window::hit(stored, limit, cost);
     let (after, ends_in_ms) = match next {
-        window::Next::Keep => return Ok(count(answer)),
+        window::Next::Keep => return Ok(answer),
         window::Next::Open(after) => (after, Some(limit.period_ms)),
         window::Next::Count(after, ends_in_ms) => (after, ends_in_ms),
     };
@@ -52,12 +52,12 @@ pub fn hit_window(
             let value = RString::from_int(after);
             key.set(&value, at);
             drop(key);
-            ctx.replicate_set(name, &value, at);
+            ctx.replicate_set(name, value.bytes(), at);
             ctx.notify_string(c"set", name);
         }
     }
     ctx.touched(name);
-    Ok(count(answer))
+    Ok(answer)
 }
 
 /// A hit on limits that drain evenly.
@@ -73,7 +73,7 @@ pub fn hit_gcra(
             .open_string(name)
             .map_err(|found| wrong_type(name, found))?;
         let stored = key.map_or(Ok(None), |key| read_gcra(name, &key))?;
-        return Ok(count(gcra::hit(stored.as_ref(), limits, 0, now).0));
+        return Ok(gcra::hit(stored.as_ref(), limits, 0, now).0);
     }
     let mut key = ctx
         .open_string_for_write(name)
@@ -81,7 +81,7 @@ pub fn hit_gcra(
     let stored = read_gcra(name, &key)?;
     let (answer, next) = gcra::hit(stored.as_ref(), limits, cost, now);
     match next {
-        gcra::Next::Keep => return Ok(count(answer)),
+        gcra::Next::Keep => return Ok(answer),
         gcra::Next::Clear => {
             key.delete();
             drop(key);
@@ -89,20 +89,20 @@ pub fn hit_gcra(
             ctx.notify_deleted(name);
         }
         gcra::Next::Store(state, until) => {
-            let value = RString::new(state.encode().as_bytes());
+            let value = state.encode();
             // Times have as many digits until the year 2286.
-            if key.overwrite(value.bytes()) {
+            if key.overwrite(value.as_bytes()) {
                 key.expire_at(until);
             } else {
-                key.set(&value, until);
+                key.set(&RString::new(value.as_bytes()), until);
             }
             drop(key);
-            ctx.replicate_set(name, &value, until);
+            ctx.replicate_set(name, value.as_bytes(), until);
             ctx.notify_string(c"set", name);
         }
     }
     ctx.touched(name);
-    Ok(count(answer))
+    Ok(answer)
 }
 
 fn read_window(name: &RString, key: &StringKey<'_>, now: u64) -> Result<Option<Window>> {
@@ -141,12 +141,4 @@ fn not_a_state(name: &RString, found: &[u8], wanted: &str, form: &str) -> Error 
         Quoted(name.bytes()),
         Quoted(found),
     ))
-}
-
-fn count(answer: Answer) -> Answer {
-    fleet::with(|fleet| {
-        fleet.stats.hits.add(1);
-        fleet.stats.limited.add(u64::from(answer.limited));
-    });
-    answer
 }

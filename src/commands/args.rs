@@ -13,7 +13,7 @@ use serde_json::value::RawValue;
 
 use crate::fleet::error::{Error, Result};
 use crate::fleet::settings;
-use crate::store::{parse_u64, RString, RawArgs};
+use crate::store::{parse_u64, text, RString, RawArgs};
 
 /// How many users one raise notifies.
 const MAX_USERS: u64 = 64;
@@ -124,9 +124,9 @@ impl<'a> Args<'a> {
     }
 
     fn next_name(&mut self, what: &str) -> Result<&'a str> {
-        let text = self.raw.text(self.next);
         let bytes = self.next_bytes(what)?;
-        text.map_or(Err(InvalidName::NotUtf8), name::check_text)
+        text(bytes)
+            .map_or(Err(InvalidName::NotUtf8), name::check_text)
             .map_err(|why| Error::usage(format_args!("invalid {what}: {}: {why}", Quoted(bytes))))
     }
 

@@ -1,6 +1,6 @@
 //! `THROTTLE.HIT key limit period [limit period ...] [COST n] [GCRA]`
 
-use devicestate_core::throttle::{gcra::is_too_fast, Limit};
+use devicestate_core::throttle::{gcra::is_too_fast, Limit, MAX_LIMITS};
 
 use super::{Args, Command};
 use crate::fleet::error::Error;
@@ -20,8 +20,6 @@ pub struct ThrottleHit;
 
 /// The longest period, in milliseconds: ten years, as that of a timeout.
 const MAX_PERIOD_MS: u64 = settings::MAX_TIMEOUT_MS;
-/// Enough for a second, a minute, an hour, a day and more.
-const MAX_PAIRS: usize = 8;
 
 const KEYWORDS: [&str; 2] = ["COST", "GCRA"];
 
@@ -51,17 +49,19 @@ impl Command for ThrottleHit {
         ],
     };
 
-    fn run(ctx: &Ctx<'_>, _: &Fleet, mut args: Args<'_>) -> Result<()> {
+    fn run(ctx: &Ctx<'_>, fleet: &Fleet, mut args: Args<'_>) -> Result<()> {
         let key = args.next_key("key")?;
-        let mut limits = vec![next_limit(&mut args)?];
+        let mut limits = [next_limit(&mut args)?; MAX_LIMITS];
+        let mut count = 1;
         while args.left() > 0 && !args.is_at_keyword(&KEYWORDS) {
-            limits.push(next_limit(&mut args)?);
-            if limits.len() > MAX_PAIRS {
-                return Err(Error::usage(format_args!("more than {MAX_PAIRS} limits")));
-            }
+            let next = next_limit(&mut args)?;
+            let too_many = || Error::usage(format_args!("more than {MAX_LIMITS} limits"));
+            *limits.get_mut(count).ok_or_else(too_many)? = next;
+            count += 1;
         }
+        let limits = &limits[..count];
         let (mut cost, mut is_gcra) = (1, false);
-        let mut seen = Vec::new();
+        let mut seen = Vec::with_capacity(KEYWORDS.len());
         while let Some(keyword) = args.next_keyword(&KEYWORDS, &mut seen)? {
             match keyword {
                 "COST" => cost = args.next_signed("COST")?,
@@ -80,9 +80,11 @@ impl Command for ThrottleHit {
 
         let now = ctx.now_ms();
         let answer = match is_gcra {
-            true => throttle::hit_gcra(ctx, key, &limits, cost, now)?,
+            true => throttle::hit_gcra(ctx, key, limits, cost, now)?,
             false => throttle::hit_window(ctx, key, limits[0], cost, now)?,
         };
+        fleet.stats.hits.add(1);
+        fleet.stats.limited.add(u64::from(answer.limited));
         ctx.reply_array(5);
         ctx.reply_int(u64::from(answer.limited));
         ctx.reply_int(answer.limit);

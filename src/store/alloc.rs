@@ -24,7 +24,7 @@ pub struct Alloc;
 /// The blocks of one size that wait: each holds the address of the next.
 struct Waiting {
     first: Cell<*mut u8>,
-    count: Cell<usize>,
+    bytes: Cell<usize>,
 }
 
 thread_local! {
@@ -32,7 +32,7 @@ thread_local! {
         [const {
             Waiting {
                 first: Cell::new(ptr::null_mut()),
-                count: Cell::new(0),
+                bytes: Cell::new(0),
             }
         }; LARGEST / STEP]
     };
@@ -44,10 +44,15 @@ fn class_of(layout: Layout) -> Option<usize> {
     is_kept.then(|| (layout.size() - 1) / STEP)
 }
 
+/// How large the blocks of a class are, in bytes.
+fn size_of(class: usize) -> usize {
+    (class + 1) * STEP
+}
+
 /// How blocks of a size are taken from the server.
 fn layout_of(class: usize) -> Layout {
     // SAFETY: a power of two, and sizes of at most `LARGEST`.
-    unsafe { Layout::from_size_align_unchecked((class + 1) * STEP, STEP) }
+    unsafe { Layout::from_size_align_unchecked(size_of(class), STEP) }
 }
 
 // SAFETY: blocks come from the server and are as large as asked for or larger; one that waits is in
@@ -64,7 +69,7 @@ unsafe impl GlobalAlloc for Alloc {
             if !first.is_null() {
                 // SAFETY: a block that waits holds the address of the next one.
                 waiting.first.set(unsafe { first.cast::<*mut u8>().read() });
-                waiting.count.set(waiting.count.get() - 1);
+                waiting.bytes.set(waiting.bytes.get() - size_of(class));
             }
             first
         });
@@ -82,12 +87,13 @@ unsafe impl GlobalAlloc for Alloc {
         };
         let is_kept = WAITING.with(|waiting| {
             let waiting = &waiting[class];
-            let has_room = (waiting.count.get() + 1) * (class + 1) * STEP <= WAITING_BYTES;
+            let bytes = waiting.bytes.get() + size_of(class);
+            let has_room = bytes <= WAITING_BYTES;
             if has_room {
                 // SAFETY: the block is ours again, and large enough for an address.
                 unsafe { block.cast::<*mut u8>().write(waiting.first.get()) };
                 waiting.first.set(block);
-                waiting.count.set(waiting.count.get() + 1);
+                waiting.bytes.set(bytes);
             }
             has_room
         });

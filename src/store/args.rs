@@ -33,17 +33,6 @@ impl<'a> RawArgs<'a> {
         self.argv.get(index).map(|raw| unsafe { bytes_of(*raw) })
     }
 
-    /// Argument `index` as text; `None` when it is none, or not UTF-8.
-    pub fn text(&self, index: usize) -> Option<&'a str> {
-        let bytes = self.get(index)?;
-        if bytes.is_ascii() {
-            // SAFETY: ASCII is UTF-8, and found out many times faster: ids are looked at with every
-            // command.
-            return Some(unsafe { std::str::from_utf8_unchecked(bytes) });
-        }
-        std::str::from_utf8(bytes).ok()
-    }
-
     /// Argument `index` as a string of the server's.
     pub fn string(&self, index: usize) -> Option<&'a RString> {
         // SAFETY: as above.
@@ -51,4 +40,14 @@ impl<'a> RawArgs<'a> {
             .get(index)
             .map(|raw| unsafe { RString::borrowed(raw) })
     }
+}
+
+/// Bytes as text; `None` when they are not UTF-8. What is ASCII, as most arguments are, is found out
+/// many times faster than what is UTF-8.
+pub fn text(bytes: &[u8]) -> Option<&str> {
+    if bytes.is_ascii() {
+        // SAFETY: ASCII is UTF-8.
+        return Some(unsafe { std::str::from_utf8_unchecked(bytes) });
+    }
+    std::str::from_utf8(bytes).ok()
 }

@@ -277,7 +277,7 @@ impl Reply {
 
     /// The reply of SCAN and its kin: the next cursor and the page.
     pub fn into_page(self) -> Option<Page> {
-        let cursor = super::rstring::parse_u64(self.at(0)?)?;
+        let cursor = super::parse_u64(self.at(0)?)?;
         // SAFETY: an array of two (SCAN); the element lives as long as the array, which `Page` owns.
         let raw = unsafe { api!(RedisModule_CallReplyArrayElement)(self.raw, 1) };
         let items = Reply { raw };

@@ -3,10 +3,11 @@
 //! command. In a timer they are calls all the same, for the checks that a call asks for.
 
 use std::cell::Cell;
+use std::ffi::CStr;
 
 use redis_module::raw;
 
-use super::call::{pair, ArgV};
+use super::call::{named, ArgV};
 use super::followers::is_followed;
 use super::{api, Arg, CallError, Ctx, KeyType, RString};
 
@@ -30,7 +31,7 @@ impl Ctx<'_> {
             let args = [&[Arg::Str(key)], fields].concat();
             return self.write(c"HSET", &args).map(drop);
         }
-        let args = ArgV::new(fields);
+        let args = ArgV::new(&[&[Arg::Str(key)], fields].concat());
         // SAFETY: live context and strings; the handle is closed before anything else happens. The
         // type is checked, and each call sets one pair, ended by null.
         unsafe {
@@ -40,7 +41,7 @@ impl Ctx<'_> {
                 api!(RedisModule_CloseKey)(handle);
                 return Err(CallError::wrong_type());
             }
-            for pair in args.raw().chunks_exact(2) {
+            for pair in args.raw()[1..].chunks_exact(2) {
                 api!(RedisModule_HashSet)(
                     handle,
                     raw::REDISMODULE_HASH_NONE as i32,
@@ -51,7 +52,8 @@ impl Ctx<'_> {
             }
             api!(RedisModule_CloseKey)(handle);
         }
-        self.replicate(c"HSET", &[&[Arg::Str(key)], fields].concat());
+        // SAFETY: `args` lives.
+        unsafe { self.replicate_argv(c"HSET", args.raw()) };
         self.notify_class(raw::REDISMODULE_NOTIFY_HASH, c"hset", key);
         self.touched(key);
         Ok(())
@@ -108,22 +110,37 @@ impl Ctx<'_> {
             }
             kept
         };
-        let id = format!("{}-{}", id.ms, id.seq);
-        let mut replicated = vec![Arg::Str(key)];
-        // What was trimmed goes there too, and no more.
-        if let Some(kept) = kept {
-            replicated.extend(pair("MAXLEN", "="));
-            replicated.push(kept.into());
-        }
-        replicated.push(id.as_str().into());
-        replicated.extend_from_slice(fields);
-        self.replicate(c"XADD", &replicated);
+        self.replicate_xadd(key, id, kept, &args);
         self.notify_class(raw::REDISMODULE_NOTIFY_STREAM, c"xadd", key);
         if kept.is_some() {
             self.notify_class(raw::REDISMODULE_NOTIFY_STREAM, c"xtrim", key);
         }
         self.touched(key);
         Ok(())
+    }
+
+    /// Replicates an entry that was appended, and that so many of the stream were kept if any was
+    /// trimmed: what was trimmed goes there too, and no more.
+    fn replicate_xadd(
+        &self,
+        key: &RString,
+        id: raw::RedisModuleStreamID,
+        kept: Option<u64>,
+        fields: &ArgV,
+    ) {
+        if !is_followed() {
+            return self.count_change();
+        }
+        let mut args = vec![Arg::Str(key)];
+        if let Some(kept) = kept {
+            args.extend(named("MAXLEN", "="));
+            args.push(kept.into());
+        }
+        let id = format!("{}-{}", id.ms, id.seq);
+        args.push(id.as_str().into());
+        let args = ArgV::new(&args);
+        // SAFETY: `args` and `fields` live.
+        unsafe { self.replicate_argv(c"XADD", &[args.raw(), fields.raw()].concat()) };
     }
 
     /// Publishes a message, to subscribers of replicas too.
@@ -160,13 +177,22 @@ impl Ctx<'_> {
     }
 
     /// Replicates a command whose effect was made through the key API.
-    pub(super) fn replicate(&self, command: &std::ffi::CStr, args: &[Arg<'_>]) {
+    pub(super) fn replicate(&self, command: &CStr, args: &[Arg<'_>]) {
         if !is_followed() {
             return self.count_change();
         }
         let args = ArgV::new(args);
-        let (argv, length) = (args.raw().as_ptr(), args.raw().len());
-        // SAFETY: live context; a vector of live strings and its length.
+        // SAFETY: `args` lives.
+        unsafe { self.replicate_argv(command, args.raw()) };
+    }
+
+    /// SAFETY (for callers): the strings are live.
+    unsafe fn replicate_argv(&self, command: &CStr, argv: &[*mut raw::RedisModuleString]) {
+        if !is_followed() {
+            return self.count_change();
+        }
+        let (argv, length) = (argv.as_ptr(), argv.len());
+        // SAFETY: live context; a vector of live strings, as the caller promises, and its length.
         unsafe {
             api!(RedisModule_Replicate)(self.raw, command.as_ptr(), c"v".as_ptr(), argv, length);
         }

@@ -32,7 +32,7 @@ mod timer;
 
 #[cfg(not(test))]
 pub use alloc::Alloc;
-pub use args::RawArgs;
+pub use args::{text, RawArgs};
 pub use block::Waiter;
 pub use call::{named, pair, Arg, CallError, Reply, StreamEntry};
 pub use ctx::Ctx;
@@ -44,10 +44,12 @@ pub use key::KeyType;
 pub use log::Level;
 pub(crate) use module::module;
 pub use module::{on_load, on_unload};
-pub use rstring::{parse_u64, RString};
+pub use rstring::RString;
 pub use stream::{Entry, StreamKey};
 pub use string::StringKey;
 pub use timer::TimerId;
+
+pub use devicestate_core::digits::parse_u64;
 
 /// A function of the module API, for use inside `unsafe`: the table is filled once, when the
 /// module is loaded, before any of our code runs. What the oldest supported server has is always

@@ -4,7 +4,7 @@ use std::ptr;
 
 use redis_module::raw;
 
-use super::api;
+use super::{api, parse_u64};
 
 /// A string of the server that we own: constant names kept for the life of the module, key names
 /// built for one command. It holds any bytes.
@@ -64,17 +64,6 @@ impl Drop for RString {
         // SAFETY: our own reference, given back once.
         unsafe { api!(RedisModule_FreeString)(ptr::null_mut(), self.raw) }
     }
-}
-
-/// Digits only: no sign, no white space, no overflow.
-pub fn parse_u64(bytes: &[u8]) -> Option<u64> {
-    if bytes.is_empty() || bytes.len() > 20 {
-        return None;
-    }
-    bytes.iter().try_fold(0u64, |value, digit| match digit {
-        b'0'..=b'9' => value.checked_mul(10)?.checked_add(u64::from(digit - b'0')),
-        _ => None,
-    })
 }
 
 /// The bytes of a server string.

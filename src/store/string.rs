@@ -57,7 +57,7 @@ impl Ctx<'_> {
     }
 
     /// Replicates `SET key value PXAT at` for a change made through a [`StringKey`].
-    pub fn replicate_set(&self, key: &RString, value: &RString, at_ms: u64) {
+    pub fn replicate_set(&self, key: &RString, value: &[u8], at_ms: u64) {
         self.replicate(
             c"SET",
             &[key.into(), value.into(), "PXAT".into(), at_ms.into()],
@@ -118,16 +118,14 @@ impl StringKey<'_> {
     /// Writes over the value, which keeps its expiry; false, with nothing changed, when the new one
     /// is not as long as the old.
     pub fn overwrite(&mut self, value: &[u8]) -> bool {
-        if self.value().is_none_or(|old| old.len() != value.len()) {
-            return false;
-        }
         let mut length = 0;
         let mode = (raw::REDISMODULE_READ | raw::REDISMODULE_WRITE) as i32;
-        // SAFETY: a handle opened for writing that holds a string; the server gives a pointer to as
-        // many bytes as it says, which are ours to change until the key is closed.
+        // SAFETY: a handle opened for writing that holds a string or nothing; the server gives a
+        // pointer to as many bytes as it says (none of nothing), which are ours to change until the
+        // key is closed.
         unsafe {
             let data = api!(RedisModule_StringDMA)(self.raw, &mut length, mode);
-            if data.is_null() || length != value.len() {
+            if data.is_null() || length == 0 || length != value.len() {
                 return false;
             }
             ptr::copy_nonoverlapping(value.as_ptr(), data.cast(), length);

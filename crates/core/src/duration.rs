@@ -3,6 +3,8 @@
 
 use std::fmt;
 
+use crate::digits::leading_u64;
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum InvalidDuration {
     NotADuration,
@@ -22,8 +24,10 @@ impl fmt::Display for InvalidDuration {
 
 /// Parses a duration into milliseconds.
 pub fn parse(text: &[u8]) -> Result<u64, InvalidDuration> {
-    let digits = text.iter().take_while(|b| b.is_ascii_digit()).count();
-    let (number, unit) = text.split_at(digits);
+    if !text.first().is_some_and(u8::is_ascii_digit) {
+        return Err(InvalidDuration::NotADuration);
+    }
+    let (value, unit) = leading_u64(text).ok_or(InvalidDuration::TooLarge)?;
     let scale = match unit {
         b"" | b"ms" => 1,
         b"s" => 1_000,
@@ -32,16 +36,6 @@ pub fn parse(text: &[u8]) -> Result<u64, InvalidDuration> {
         b"d" => 86_400_000,
         _ => return Err(InvalidDuration::NotADuration),
     };
-    if number.is_empty() {
-        return Err(InvalidDuration::NotADuration);
-    }
-    let mut value: u64 = 0;
-    for digit in number {
-        value = value
-            .checked_mul(10)
-            .and_then(|v| v.checked_add(u64::from(digit - b'0')))
-            .ok_or(InvalidDuration::TooLarge)?;
-    }
     // Ten thousand years: far above any limit of ours, far below where sums of times overflow.
     value
         .checked_mul(scale)

@@ -7,6 +7,7 @@
 
 pub mod alert;
 pub mod deadlines;
+pub mod digits;
 pub mod duration;
 pub mod escape;
 pub mod json;

@@ -7,6 +7,9 @@
 pub mod gcra;
 pub mod window;
 
+/// How many limits one key may have: enough for a second, a minute, an hour, a day and more.
+pub const MAX_LIMITS: usize = 8;
+
 /// At most `limit` hits per `period_ms`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limit {

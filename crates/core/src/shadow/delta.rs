@@ -7,11 +7,12 @@
 
 use serde_json::{Number, Value};
 
-use super::document::{may_be_spelled_otherwise, parse_leaf, write_key, Document, Node};
+use super::document::{may_be_spelled_otherwise, parse_leaf, write_key, Document, Node, CAPACITY};
 
 /// The outstanding delta as JSON; empty when the two are in sync.
 pub fn delta(desired: &Document<'_>, reported: &Document<'_>) -> String {
-    let mut text = "{".to_owned();
+    let mut text = String::with_capacity(CAPACITY);
+    text.push('{');
     write_delta(&mut text, desired, reported);
     if text.len() == 1 {
         return String::new();
@@ -20,11 +21,16 @@ pub fn delta(desired: &Document<'_>, reported: &Document<'_>) -> String {
     text
 }
 
-/// Writes the members that are outstanding.
+/// Writes the members that are outstanding. Both objects are sorted, so the other side of a member
+/// is looked for behind that of the one before.
 fn write_delta(text: &mut String, desired: &Document<'_>, reported: &Document<'_>) {
+    let mut rest = reported.members.as_slice();
     for member in &desired.members {
+        let smaller = rest.iter().take_while(|other| other.key < member.key);
+        rest = &rest[smaller.count()..];
+        let found = rest.first().filter(|other| other.key == member.key);
         let before = text.len();
-        match (&member.node, reported.get(&member.key)) {
+        match (&member.node, found.map(|found| &found.node)) {
             (Node::Object(wanted), Some(Node::Object(found))) => {
                 write_key(text, &member.key);
                 text.push('{');

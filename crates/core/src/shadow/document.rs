@@ -7,10 +7,15 @@
 use std::borrow::Cow;
 use std::cmp::Ordering;
 
-use serde::de::IgnoredAny;
 use serde_json::Value;
 
 use crate::json::Object;
+
+/// How deeply a text may nest: more than any setting allows, and little enough to walk.
+const MAX_DEPTH: usize = 128;
+
+/// How much room a text is given at first, in bytes.
+pub(super) const CAPACITY: usize = 512;
 
 /// See the module's comment.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -36,15 +41,16 @@ impl<'a> Document<'a> {
     /// Reads the text of an object, which other hands may have written: nulls mean nothing, and of
     /// two equal keys the last counts. `None` when it is no JSON object.
     pub fn parse(text: &'a [u8]) -> Option<Document<'a>> {
-        // Whoever scans valid JSON need not look for errors.
-        serde_json::from_slice::<IgnoredAny>(text).ok()?;
         let text = std::str::from_utf8(text).ok()?;
-        let mut scanner = Scanner { text, at: 0 };
+        let mut scanner = Scanner {
+            text,
+            at: 0,
+            depth_left: MAX_DEPTH,
+        };
         scanner.skip_space();
-        match scanner.peek() {
-            b'{' => Some(scanner.object()),
-            _ => None,
-        }
+        let document = scanner.object()?;
+        scanner.skip_space();
+        (scanner.at == text.len()).then_some(document)
     }
 
     /// The same tree of a parsed object.
@@ -69,7 +75,7 @@ impl<'a> Document<'a> {
 
     /// As compact JSON.
     pub fn text(&self) -> String {
-        let mut text = String::with_capacity(256);
+        let mut text = String::with_capacity(CAPACITY);
         self.write(&mut text);
         text
     }
@@ -93,8 +99,15 @@ impl<'a> Node<'a> {
     fn of(value: &'a Value) -> Node<'a> {
         match value {
             Value::Object(object) => Node::Object(Document::of(object)),
-            leaf => Node::Leaf(Cow::Owned(leaf.to_string())),
+            leaf => Node::leaf(leaf),
         }
+    }
+
+    /// A value that is no object.
+    pub fn leaf(value: &Value) -> Node<'a> {
+        // Any value can be written as JSON.
+        let text = serde_json::to_string(value).unwrap_or_default();
+        Node::Leaf(Cow::Owned(text))
     }
 
     fn is_null(&self) -> bool {
@@ -163,9 +176,25 @@ pub(super) fn write_key(text: &mut String, key: &str) {
     text.push(':');
 }
 
+/// The bytes that do not stand for themselves in a JSON string.
+const ESCAPED: [bool; 256] = {
+    let mut escaped = [false; 256];
+    let mut control = 0;
+    while control < 0x20 {
+        escaped[control] = true;
+        control += 1;
+    }
+    escaped[b'"' as usize] = true;
+    escaped[b'\\' as usize] = true;
+    escaped
+};
+
+fn needs_escape(byte: u8) -> bool {
+    ESCAPED[usize::from(byte)]
+}
+
 /// Writes a JSON string.
 pub fn write_string(text: &mut String, value: &str) {
-    let needs_escape = |byte: u8| byte < 0x20 || byte == b'"' || byte == b'\\';
     if value.bytes().any(needs_escape) {
         // Text always can be written as JSON.
         text.push_str(&serde_json::to_string(value).unwrap_or_default());
@@ -176,14 +205,15 @@ pub fn write_string(text: &mut String, value: &str) {
     }
 }
 
-/// Walks the text of a valid JSON object.
+/// Walks a text and takes it apart; every step is `None` where it is no JSON.
 struct Scanner<'a> {
     text: &'a str,
     at: usize,
+    depth_left: usize,
 }
 
 impl<'a> Scanner<'a> {
-    /// The next byte; 0 at the end, which valid JSON never reaches.
+    /// The next byte; 0 at the end, which begins nothing.
     fn peek(&self) -> u8 {
         self.text.as_bytes().get(self.at).copied().unwrap_or(0)
     }
@@ -194,35 +224,39 @@ impl<'a> Scanner<'a> {
         }
     }
 
+    /// This byte, and the white space around it.
+    fn expect(&mut self, byte: u8) -> Option<()> {
+        self.skip_space();
+        if self.peek() != byte {
+            return None;
+        }
+        self.at += 1;
+        self.skip_space();
+        Some(())
+    }
+
     /// From `{` to behind its `}`.
-    fn object(&mut self) -> Document<'a> {
+    fn object(&mut self) -> Option<Document<'a>> {
         let mut members: Vec<Member<'a>> = Vec::with_capacity(8);
         let (mut is_sorted, mut has_null) = (true, false);
-        self.at += 1;
-        loop {
-            self.skip_space();
-            match self.peek() {
-                b'"' => {}
-                b',' => {
-                    self.at += 1;
-                    continue;
-                }
-                _ => break,
+        self.enter(b'{')?;
+        while self.peek() != b'}' {
+            if !members.is_empty() {
+                self.expect(b',')?;
             }
-            let key = self.key();
-            self.skip_space();
-            self.at += 1;
-            self.skip_space();
+            let key = self.key()?;
+            self.expect(b':')?;
             let node = match self.peek() {
-                b'{' => Node::Object(self.object()),
-                _ => Node::Leaf(Cow::Borrowed(self.leaf())),
+                b'{' => Node::Object(self.object()?),
+                _ => Node::Leaf(Cow::Borrowed(self.leaf()?)),
             };
+            self.skip_space();
             has_null |= node.is_null();
             let last = members.last();
             is_sorted &= last.is_none_or(|last| last.key.cmp(&key) == Ordering::Less);
             members.push(Member { key, node });
         }
-        self.at += 1;
+        self.leave();
         if !is_sorted {
             // Behind one another, the last of equal keys first.
             members.reverse();
@@ -232,69 +266,130 @@ impl<'a> Scanner<'a> {
         if has_null {
             members.retain(|member| !member.node.is_null());
         }
-        Document { members }
+        Some(Document { members })
     }
 
-    fn key(&mut self) -> Cow<'a, str> {
-        let quoted = self.string();
-        let inner = &quoted[1..quoted.len() - 1];
-        match inner.contains('\\') {
-            false => Cow::Borrowed(inner),
-            true => Cow::Owned(serde_json::from_str(quoted).unwrap_or_default()),
+    /// Into an object or an array, up to its first member or its end.
+    fn enter(&mut self, bracket: u8) -> Option<()> {
+        self.depth_left = self.depth_left.checked_sub(1)?;
+        self.expect(bracket)
+    }
+
+    fn leave(&mut self) {
+        self.depth_left += 1;
+        self.at += 1;
+    }
+
+    fn key(&mut self) -> Option<Cow<'a, str>> {
+        let (quoted, is_plain) = self.string()?;
+        match is_plain {
+            true => quoted.get(1..quoted.len() - 1).map(Cow::Borrowed),
+            false => serde_json::from_str(quoted).ok().map(Cow::Owned),
         }
     }
 
-    /// A string with its quotes.
-    fn string(&mut self) -> &'a str {
+    /// A string with its quotes, and whether it has no escapes.
+    fn string(&mut self) -> Option<(&'a str, bool)> {
         let start = self.at;
+        let mut is_plain = true;
+        if self.peek() != b'"' {
+            return None;
+        }
         self.at += 1;
         loop {
+            let rest = self.text.as_bytes().get(self.at..)?;
+            self.at += rest.iter().position(|byte| needs_escape(*byte))?;
             match self.peek() {
-                b'\\' => self.at += 2,
-                b'"' | 0 => break,
-                _ => self.at += 1,
+                b'"' => break,
+                b'\\' => {
+                    is_plain = false;
+                    self.skip_escape()?;
+                }
+                _ => return None,
             }
         }
         self.at += 1;
-        &self.text[start..self.at]
+        Some((self.text.get(start..self.at)?, is_plain))
+    }
+
+    fn skip_escape(&mut self) -> Option<()> {
+        self.at += 2;
+        match self.text.as_bytes().get(self.at - 1)? {
+            b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't' => {}
+            b'u' => {
+                let digits = self.text.as_bytes().get(self.at..self.at + 4)?;
+                if !digits.iter().all(u8::is_ascii_hexdigit) {
+                    return None;
+                }
+                self.at += 4;
+            }
+            _ => return None,
+        }
+        Some(())
     }
 
     /// A scalar or an array.
-    fn leaf(&mut self) -> &'a str {
+    fn leaf(&mut self) -> Option<&'a str> {
         let start = self.at;
         match self.peek() {
-            b'"' => return self.string(),
-            b'[' => self.skip_array(),
+            b'"' => return self.string().map(|(text, _)| text),
+            b'[' => self.skip_array()?,
+            b'-' | b'0'..=b'9' => self.skip_number()?,
             _ => {
-                while !matches!(
-                    self.peek(),
-                    b',' | b'}' | b']' | b' ' | b'\t' | b'\n' | b'\r' | 0
-                ) {
-                    self.at += 1;
-                }
+                let rest = &self.text[start..];
+                let known = |word: &&str| rest.starts_with(*word);
+                self.at += ["true", "false", "null"]
+                    .iter()
+                    .find(|word| known(word))?
+                    .len();
             }
         }
-        &self.text[start..self.at]
+        self.text.get(start..self.at)
     }
 
-    fn skip_array(&mut self) {
-        let mut depth = 0usize;
-        loop {
+    fn skip_array(&mut self) -> Option<()> {
+        self.enter(b'[')?;
+        let mut is_first = true;
+        while self.peek() != b']' {
+            if !is_first {
+                self.expect(b',')?;
+            }
+            is_first = false;
             match self.peek() {
-                b'"' => {
-                    self.string();
-                    continue;
-                }
-                b'[' | b'{' => depth += 1,
-                b']' | b'}' => depth -= 1,
-                0 => return,
-                _ => {}
+                b'{' => drop(self.object()?),
+                _ => drop(self.leaf()?),
             }
-            self.at += 1;
-            if depth == 0 {
-                return;
-            }
+            self.skip_space();
         }
+        self.leave();
+        Some(())
+    }
+
+    fn skip_number(&mut self) -> Option<()> {
+        self.at += usize::from(self.peek() == b'-');
+        match self.peek() {
+            b'0' => self.at += 1,
+            _ => self.skip_digits()?,
+        }
+        if self.peek() == b'.' {
+            self.at += 1;
+            self.skip_digits()?;
+        }
+        if matches!(self.peek(), b'e' | b'E') {
+            self.at += 1;
+            self.at += usize::from(matches!(self.peek(), b'+' | b'-'));
+            self.skip_digits()?;
+        }
+        Some(())
+    }
+
+    /// At least one.
+    fn skip_digits(&mut self) -> Option<()> {
+        let start = self.at;
+        while self.peek().is_ascii_digit() {
+            self.at += 1;
+        }
+        (self.at > start).then_some(())
     }
 }
 
@@ -303,6 +398,8 @@ mod tests {
     use super::*;
     use crate::shadow::testing::{any_object, stored as stored_value};
     use proptest::prelude::*;
+    use serde::de::IgnoredAny;
+    use std::collections::BTreeMap;
 
     fn rewritten(text: &str) -> Option<String> {
         Document::parse(text.as_bytes()).map(|document| document.text())
@@ -344,6 +441,15 @@ mod tests {
         assert_eq!(Document::parse(b"{\"a\":\"\xff\"}"), None);
     }
 
+    #[test]
+    fn a_text_that_nests_without_end_is_no_document() {
+        let nested = |n: usize| format!("{}1{}", "{\"a\":".repeat(n), "}".repeat(n));
+        assert!(rewritten(&nested(100)).is_some());
+        assert_eq!(rewritten(&nested(1_000_000)), None);
+        let array = format!("{{\"a\":{}", "[".repeat(1_000_000));
+        assert_eq!(rewritten(&array), None);
+    }
+
     proptest! {
         #[test]
         fn text_and_values_give_the_same_tree(object in any_object()) {
@@ -352,6 +458,21 @@ mod tests {
             let without_nulls = stored_value(&stored).unwrap();
             prop_assert_eq!(&tree, &Document::of(&without_nulls));
             prop_assert_eq!(tree.text(), Value::Object(without_nulls).to_string());
+        }
+
+        /// By serde_json's judgement.
+        #[test]
+        fn what_is_nearly_json_is_refused(
+            object in any_object(),
+            at in any::<proptest::sample::Index>(),
+            other in "[\\{\\}\\[\\]\",:\\\\a1nul \t.eE+0\n-]{0,3}",
+        ) {
+            let mut text: Vec<char> = Value::Object(object).to_string().chars().collect();
+            let at = at.index(text.len());
+            text.splice(at..=at, other.chars());
+            let text = String::from_iter(text);
+            let is_json = serde_json::from_str::<BTreeMap<String, IgnoredAny>>(&text).is_ok();
+            prop_assert_eq!(Document::parse(text.as_bytes()).is_some(), is_json, "{}", text);
         }
 
         #[test]

@@ -10,7 +10,7 @@ use std::cmp::Ordering;
 
 use serde_json::Value;
 
-use super::document::{write_key, Document, Member, Node};
+use super::document::{write_key, Document, Member, Node, CAPACITY};
 use super::times::{Collector, Times};
 use crate::json::Object;
 
@@ -153,7 +153,7 @@ fn without_nulls<'a>(value: Value) -> Option<Node<'a>> {
                 .collect();
             (!members.is_empty()).then_some(Node::Object(Document { members }))
         }
-        leaf => Some(Node::Leaf(Cow::Owned(leaf.to_string()))),
+        leaf => Some(Node::leaf(&leaf)),
     }
 }
 
@@ -192,9 +192,14 @@ struct Mark {
 
 impl ChangeWriter {
     fn new() -> ChangeWriter {
+        let begin = || {
+            let mut text = String::with_capacity(CAPACITY);
+            text.push('{');
+            text
+        };
         ChangeWriter {
-            old: "{".to_owned(),
-            new: "{".to_owned(),
+            old: begin(),
+            new: begin(),
         }
     }
 

@@ -5,11 +5,9 @@
 //! first time in full, every other as its difference from the one before, and how often it repeats:
 //! `1795254682221*3 -35 +35*2`.
 
-use std::fmt::Write;
-
 use serde_json::{json, Value};
 
-use super::document::{parse_leaf, write_key, Document, Node};
+use super::document::{parse_leaf, write_key, Document, Node, CAPACITY};
 use crate::json::Object;
 
 /// The time of a leaf of which none is known.
@@ -48,18 +46,20 @@ impl Times {
 
     /// See the module's comment; empty for a document without leaves.
     pub fn encode(&self) -> String {
-        let mut text = String::new();
-        let mut last = None;
+        let mut text = String::with_capacity(CAPACITY);
+        let mut digits = itoa::Buffer::new();
+        let mut last: Option<u64> = None;
         for run in self.0.chunk_by(|a, b| a == b) {
-            // Writing to a string can't fail.
-            let _ = match last {
-                None => write!(text, "{}", run[0]),
-                Some(last) => write!(text, " {:+}", i128::from(run[0]) - i128::from(last)),
-            };
-            if run.len() > 1 {
-                let _ = write!(text, "*{}", run.len());
+            let time = run[0];
+            if let Some(last) = last {
+                text.push_str(if time < last { " -" } else { " +" });
             }
-            last = Some(run[0]);
+            text.push_str(digits.format(last.map_or(time, |last| time.abs_diff(last))));
+            if run.len() > 1 {
+                text.push('*');
+                text.push_str(digits.format(run.len()));
+            }
+            last = Some(time);
         }
         text
     }

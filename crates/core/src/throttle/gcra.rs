@@ -6,36 +6,61 @@
 //! interval. As redis-cell, except that a changed limit or a clock set back is clamped to one full
 //! limit ahead (redis-cell#54), and that several limits are charged together or not at all.
 
-use std::fmt::Write;
-
-use super::{Answer, Limit};
+use super::{Answer, Limit, MAX_LIMITS};
+use crate::digits::leading_u64;
 
 const NS_PER_MS: u64 = 1_000_000;
 
 /// Begins every stored state.
 const PREFIX: &str = "g1:";
+/// The digits of the largest time, and a comma.
+const LONGEST_TIME: usize = 21;
 
 /// The arrival times of several limits, in nanoseconds since the Unix epoch.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct State(Vec<u64>);
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct State {
+    times: [u64; MAX_LIMITS],
+    count: usize,
+}
 
 impl State {
     /// `None`: this is no state of ours.
     pub fn decode(text: &[u8]) -> Option<State> {
-        let times = std::str::from_utf8(text).ok()?.strip_prefix(PREFIX)?;
-        let times = times.split(',').map(|time| time.parse().ok());
-        times.collect::<Option<Vec<u64>>>().map(State)
+        let mut state = State::default();
+        let mut rest = text.strip_prefix(PREFIX.as_bytes())?;
+        loop {
+            let (time, behind) = leading_u64(rest)?;
+            state.push(time)?;
+            match behind {
+                [] => return Some(state),
+                [b',', more @ ..] => rest = more,
+                _ => return None,
+            }
+        }
     }
 
     pub fn encode(&self) -> String {
-        let mut text = String::with_capacity(PREFIX.len() + 20 * self.0.len());
+        let mut text = String::with_capacity(PREFIX.len() + LONGEST_TIME * self.count);
         text.push_str(PREFIX);
-        for (index, time) in self.0.iter().enumerate() {
-            // Writing to a string can't fail.
-            let comma = if index > 0 { "," } else { "" };
-            let _ = write!(text, "{comma}{time}");
+        let mut digits = itoa::Buffer::new();
+        for (index, time) in self.times().iter().enumerate() {
+            if index > 0 {
+                text.push(',');
+            }
+            text.push_str(digits.format(*time));
         }
         text
+    }
+
+    fn times(&self) -> &[u64] {
+        &self.times[..self.count]
+    }
+
+    /// `None`: there are too many.
+    fn push(&mut self, time: u64) -> Option<()> {
+        *self.times.get_mut(self.count)? = time;
+        self.count += 1;
+        Some(())
     }
 }
 
@@ -50,7 +75,8 @@ pub enum Next {
     Store(State, u64),
 }
 
-/// One limit in nanoseconds.
+/// One limit and how far it is charged, in nanoseconds.
+#[derive(Clone, Copy, Default)]
 struct Cell {
     limit: u64,
     interval: u64,
@@ -58,38 +84,47 @@ struct Cell {
     full: u64,
     /// How far ahead it is.
     ahead: u64,
+    /// What was stored lies further ahead than that.
+    is_clamped: bool,
 }
+
+/// The wait for what never passes; no other is as long.
+const NEVER: u64 = u64::MAX;
 
 impl Cell {
     fn new(limit: &Limit, arrival: u64, now: u64) -> Cell {
         // At least a nanosecond: the limits are checked (see `is_too_fast`).
         let interval = limit.period_ms.saturating_mul(NS_PER_MS) / limit.limit.max(1);
         let full = interval.saturating_mul(limit.limit);
+        let ahead = arrival.saturating_sub(now);
         Cell {
             limit: limit.limit,
             interval: interval.max(1),
             full,
-            ahead: arrival.saturating_sub(now).min(full),
+            ahead: ahead.min(full),
+            is_clamped: ahead > full,
         }
     }
 
-    fn remaining(&self, ahead: u64) -> u64 {
-        (self.full - ahead) / self.interval
+    fn remaining(&self) -> u64 {
+        (self.full - self.ahead) / self.interval
     }
 
-    /// How far ahead the arrival time would be after this cost.
-    fn after(&self, cost: i64) -> i128 {
-        let after = i128::from(self.ahead) + i128::from(cost) * i128::from(self.interval);
-        after.max(0)
-    }
-
-    /// By how many nanoseconds a hit of this cost is too early; `None`: it will never pass.
-    fn too_early(&self, cost: i64) -> Option<u64> {
-        if i128::from(cost) > i128::from(self.limit) {
-            return None;
+    /// How far ahead the arrival time would be after this cost, however far that is.
+    fn after(&self, cost: i64) -> u64 {
+        let step = self.interval.saturating_mul(cost.unsigned_abs());
+        match cost < 0 {
+            true => self.ahead.saturating_sub(step),
+            false => self.ahead.saturating_add(step),
         }
-        let excess = self.after(cost) - i128::from(self.full);
-        Some(u64::try_from(excess).unwrap_or(0))
+    }
+
+    /// How long a hit of this cost has to wait.
+    fn wait(&self, cost: i64) -> u64 {
+        match u64::try_from(cost) {
+            Ok(cost) if cost > self.limit => NEVER,
+            _ => self.after(cost).saturating_sub(self.full),
+        }
     }
 }
 
@@ -101,32 +136,30 @@ pub fn is_too_fast(limit: &Limit) -> bool {
 /// Charges `cost` to all limits, or to none if one of them has no room; a negative cost gives back.
 /// With a cost of 0 it only looks: limited then means that nothing remains. The answer is that of
 /// the limit which binds: the one to wait for longest, else the one with the least remaining. A
-/// state of another number of limits starts afresh. `limits` is not empty, `now_ms` is milliseconds
-/// since the Unix epoch.
+/// state of another number of limits starts afresh. There are from one to [`MAX_LIMITS`] limits,
+/// `now_ms` is milliseconds since the Unix epoch.
 pub fn hit(stored: Option<&State>, limits: &[Limit], cost: i64, now_ms: u64) -> (Answer, Next) {
     let now = now_ms.saturating_mul(NS_PER_MS);
-    let stored = stored.filter(|state| state.0.len() == limits.len());
-    let cells: Vec<Cell> = limits
-        .iter()
-        .enumerate()
-        .map(|(index, limit)| Cell::new(limit, stored.map_or(now, |state| state.0[index]), now))
-        .collect();
+    let stored = stored
+        .map(State::times)
+        .filter(|times| times.len() == limits.len());
+    let mut cells = [Cell::default(); MAX_LIMITS];
+    let cells = &mut cells[..limits.len().min(MAX_LIMITS)];
+    for (index, cell) in cells.iter_mut().enumerate() {
+        let arrival = stored.map_or(now, |times| times[index]);
+        *cell = Cell::new(&limits[index], arrival, now);
+    }
     let asked = if cost == 0 { 1 } else { cost };
-    // No hit waits longer than one that never passes.
-    let wait = |cell: &Cell| cell.too_early(asked).unwrap_or(u64::MAX);
-    let limited = cells.iter().any(|cell| wait(cell) > 0);
-    let ahead = |cell: &Cell| match cost {
-        0 => cell.ahead,
-        _ if limited => cell.ahead,
-        cost => u64::try_from(cell.after(cost))
-            .unwrap_or(u64::MAX)
-            .min(cell.full),
-    };
-    let binding = cells.iter().reduce(|best, cell| {
-        let binds_more = if limited {
-            wait(cell) > wait(best)
-        } else {
-            cell.remaining(ahead(cell)) < best.remaining(ahead(best))
+    let limited = cells.iter().any(|cell| cell.wait(asked) > 0);
+    if !limited && cost != 0 {
+        for cell in cells.iter_mut() {
+            cell.ahead = cell.after(cost);
+        }
+    }
+    let answer = cells.iter().reduce(|best, cell| {
+        let binds_more = match limited {
+            true => cell.wait(asked) > best.wait(asked),
+            false => cell.remaining() < best.remaining(),
         };
         if binds_more {
             cell
@@ -134,33 +167,30 @@ pub fn hit(stored: Option<&State>, limits: &[Limit], cost: i64, now_ms: u64) -> 
             best
         }
     });
-    let answer = binding.map_or(NO_LIMIT, |cell| Answer {
+    let answer = answer.map_or(NO_LIMIT, |cell| Answer {
         limited,
         limit: cell.limit,
-        remaining: cell.remaining(ahead(cell)),
-        retry_ms: match limited {
-            true => cell.too_early(asked).map(|wait| wait.div_ceil(NS_PER_MS)),
-            false => None,
+        remaining: cell.remaining(),
+        retry_ms: match cell.wait(asked) {
+            wait if limited && wait != NEVER => Some(wait.div_ceil(NS_PER_MS)),
+            _ => None,
         },
-        reset_ms: ahead(cell).div_ceil(NS_PER_MS),
+        reset_ms: cell.ahead.div_ceil(NS_PER_MS),
     });
     // A denied hit leaves the state alone, unless that has to be clamped: who waits as told passes.
-    let is_clamped = stored.is_some_and(|state| {
-        let mut arrivals = state.0.iter().zip(&cells);
-        arrivals.any(|(arrival, cell)| arrival.saturating_sub(now) > cell.full)
-    });
-    let next = if cost == 0 || (limited && !is_clamped) {
-        Next::Keep
-    } else {
-        let furthest = cells.iter().map(ahead).max().unwrap_or(0);
-        match (furthest, stored) {
-            (0, None) => Next::Keep,
-            (0, Some(_)) => Next::Clear,
-            (furthest, _) => {
-                let times = cells.iter().map(|cell| now.saturating_add(ahead(cell)));
-                let until = now.saturating_add(furthest).div_ceil(NS_PER_MS);
-                Next::Store(State(times.collect()), until)
+    if cost == 0 || (limited && !cells.iter().any(|cell| cell.is_clamped)) {
+        return (answer, Next::Keep);
+    }
+    let furthest = cells.iter().map(|cell| cell.ahead).max().unwrap_or(0);
+    let next = match (furthest, stored) {
+        (0, None) => Next::Keep,
+        (0, Some(_)) => Next::Clear,
+        _ => {
+            let mut state = State::default();
+            for cell in cells.iter() {
+                state.push(now.saturating_add(cell.ahead));
             }
+            Next::Store(state, now.saturating_add(furthest).div_ceil(NS_PER_MS))
         }
     };
     (answer, next)

@@ -47,6 +47,12 @@ impl Key {
     }
 }
 
+fn state(times: &[u64]) -> State {
+    let mut state = State::default();
+    times.iter().for_each(|time| state.push(*time).unwrap());
+    state
+}
+
 /// redis-cell src/cell/mod.rs, it_rate_limits: 5 per 5 s.
 #[test]
 fn t0_to_t14_redis_cells_own_table() {
@@ -140,7 +146,7 @@ fn t22_several_limits_are_charged_together_or_not_at_all() {
     }
     assert_eq!(key.hit(0, 1), [0, 10, 0, -1, 1_000]);
     assert_eq!(key.hit(0, 1), [1, 10, 0, 100, 1_000]);
-    let hourly = key.state.as_ref().unwrap().0[0];
+    let hourly = key.state.as_ref().unwrap().times()[0];
     assert_eq!(hourly, (T0 + 36_000) * NS_PER_MS, "charged ten times");
     assert_eq!(key.hit(100, 1), [0, 10, 0, -1, 1_000]);
 }
@@ -216,7 +222,7 @@ fn another_number_of_limits_starts_afresh() {
 
 #[test]
 fn only_our_own_states_are_read() {
-    assert_eq!(State::decode(b"g1:7,8"), Some(State(vec![7, 8])));
+    assert_eq!(State::decode(b"g1:7,8"), Some(state(&[7, 8])));
     for text in [
         &b""[..],
         b"7",
@@ -245,7 +251,7 @@ proptest! {
         let limit = (share * (period_ms * NS_PER_MS) as f64) as u64;
         let limit = Limit { limit: limit.max(1), period_ms };
         prop_assume!(!is_too_fast(&limit));
-        let (answer, _) = hit(Some(&State(vec![arrival])), &[limit], cost, now_ms);
+        let (answer, _) = hit(Some(&state(&[arrival])), &[limit], cost, now_ms);
         prop_assert!(answer.remaining <= limit.limit);
         prop_assert!(answer.reset_ms <= period_ms);
         prop_assert!(answer.retry_ms.is_none() || answer.limited);
