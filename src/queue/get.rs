@@ -278,14 +278,14 @@ impl<'q, 'c> Walk<'q, 'c> {
             queue.advance(self.last)?;
         }
         queue.known.dead_ahead.retain(|id| *id > self.last);
-        let buried: usize = self.buried.values().map(Vec::len).sum();
+        let count = |ids: &BTreeMap<u64, Vec<Id>>| ids.values().map(Vec::len).sum::<usize>() as u64;
+        // Not the first time of one that was put off, or revived.
+        let first_times = self.again.get(&1).map_or(0, Vec::len) as u64;
         fleet::with(|fleet| {
             let stats = &fleet.stats.queues;
             stats.delivered.add(self.out.len() as u64);
-            stats
-                .redelivered
-                .add((self.out.len() - self.new.len()) as u64);
-            stats.dead.add(buried as u64);
+            stats.redelivered.add(count(&self.again) - first_times);
+            stats.dead.add(count(&self.buried));
             stats.expired.add(self.expired.len() as u64);
         });
         Ok((self.out, self.is_cut_short))

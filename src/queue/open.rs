@@ -24,6 +24,7 @@ pub struct Queue<'c> {
     db: i32,
     generation: u64,
     is_spoiled: bool,
+    has_written: bool,
 }
 
 /// Whether there is a stream; any other type is an error.
@@ -56,6 +57,7 @@ impl<'c> Queue<'c> {
                 db,
                 generation,
                 is_spoiled: false,
+                has_written: false,
             })),
             _ => Queue::open(ctx, key),
         }
@@ -81,6 +83,7 @@ impl<'c> Queue<'c> {
             db,
             generation,
             is_spoiled: true,
+            has_written: false,
         };
         groups.check(ctx, key, &mut queue.known)?;
         let pending = groups.work.map_or(0, |work| work.pending);
@@ -265,7 +268,10 @@ impl<'c> Queue<'c> {
     fn write(&mut self, command: &std::ffi::CStr, args: &[Arg<'_>]) -> Result<Reply> {
         let reply = self.ctx.write(command, args);
         self.is_spoiled |= reply.is_err();
-        Ok(reply?)
+        let reply = reply?;
+        // A count or a list says what came of it; nothing else is answered for nothing.
+        self.has_written |= reply.int() > 0 || reply.len() > 0 || reply.bytes().is_some();
+        Ok(reply)
     }
 
     /// Removes consumers that have nothing, when there are many.
@@ -327,6 +333,10 @@ impl<'c> Queue<'c> {
 
 impl Drop for Queue<'_> {
     fn drop(&mut self) {
+        if self.has_written {
+            // The server itself signals no change of a group.
+            self.ctx.touched(self.key);
+        }
         let is_sure = !self.is_spoiled && !std::thread::panicking() && self.ctx.flags().is_master();
         if is_sure {
             let known = std::mem::take(&mut self.known);

@@ -17,6 +17,7 @@ mod heartbeat;
 mod introspection;
 mod listing;
 mod presence;
+mod queue;
 mod registry;
 mod replication;
 mod restart;

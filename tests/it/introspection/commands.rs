@@ -11,6 +11,26 @@ type Row = (&'static str, i64, bool, bool, &'static [&'static str]);
 
 const COMMANDS: &[Row] = &[
     ("throttle.hit", -4, true, true, &["COST", "GCRA"]),
+    (
+        "queue.add",
+        -3,
+        true,
+        true,
+        &["ATTR", "TTL", "MAXLEN", "DELAY"],
+    ),
+    (
+        "queue.get",
+        -3,
+        true,
+        true,
+        &["COUNT", "LEASE", "MAX", "INFLIGHT", "BLOCK"],
+    ),
+    ("queue.ack", -3, true, true, &[]),
+    ("queue.nack", -4, true, true, &["DELAY", "DEAD"]),
+    ("queue.touch", -5, true, true, &[]),
+    ("queue.kick", -3, true, true, &[]),
+    ("queue.pending", -2, false, true, &["COUNT"]),
+    ("queue.stat", 2, false, true, &[]),
     ("device.register", -3, true, true, &["META"]),
     ("device.remove", -2, true, true, &["BLOCK"]),
     (
@@ -168,6 +188,13 @@ fn memory_is_denied_only_to_what_need_not_go_on() {
         ("device.remove", false),
         // A throttle must not become an outage.
         ("throttle.hit", false),
+        // Whoever works off a queue makes room.
+        ("queue.add", true),
+        ("queue.get", false),
+        ("queue.ack", false),
+        ("queue.nack", false),
+        ("queue.touch", false),
+        ("queue.kick", false),
     ] {
         let flags = command_info(&mut con, name)[2].texts();
         assert_eq!(
