@@ -10,7 +10,7 @@ use crate::queue::{Job, Queue};
 use crate::redis_writer::{Report, Settled};
 use crate::refusals::Refusals;
 use crate::room::Room;
-use crate::topic::Topics;
+use crate::routes::{Format, Route, Routes};
 use crate::window::Window;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -20,7 +20,7 @@ use tracing::{error, info, warn};
 const SUBSCRIBE_AGAIN: Duration = Duration::from_secs(30);
 
 pub struct Bridge {
-    topics: Topics,
+    routes: Routes,
     hand: Hand,
     window: Window,
     shared: Shared,
@@ -58,12 +58,12 @@ impl Bridge {
     pub fn new(
         config: &MqttConfig,
         names: Names,
-        topics: Topics,
+        routes: Routes,
         hand: Hand,
         shared: Shared,
     ) -> Self {
         Bridge {
-            topics,
+            routes,
             hand,
             window: Window::default(),
             broker: Health::new(1),
@@ -154,17 +154,28 @@ impl Bridge {
 
     /// The command a message stands for, or why there is none, and for which device.
     fn read(&self, message: &Message) -> Result<DeviceCommand, (Option<String>, String)> {
-        let (kind, device) = self
-            .topics
-            .parse(&message.topic)
+        let Route {
+            kind,
+            device,
+            format,
+        } = self
+            .routes
+            .find(&message.topic, message.content_type.as_deref())
             .map_err(|error| (None, error.to_string()))?;
         let (size, most) = (message.payload.len(), self.max_payload);
         if size > most {
             let reason = format!("the payload has {size} bytes, more than max_payload ({most})");
             return Err((Some(device), reason));
         }
-        message::parse(kind, device.clone(), &message.payload, message.retained)
-            .map_err(|reason| (Some(device), reason))
+        let (payload, retained) = (&message.payload, message.retained);
+        let command = match format {
+            Ok(Format::Json) => message::parse(kind, device.clone(), payload, retained),
+            Ok(Format::Protobuf(schema)) => {
+                message::decode(schema, device.clone(), payload, retained, most)
+            }
+            Err(reason) => Err(reason.to_owned()),
+        };
+        command.map_err(|reason| (Some(device), reason))
     }
 
     fn dispatch(&mut self, job: Job) {

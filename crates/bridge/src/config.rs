@@ -4,6 +4,7 @@
 //! address as it was given, because it may hold a password.
 
 use crate::address::BrokerAddress;
+use crate::protobuf::ProtobufConfig;
 use crate::text::one_line;
 use crate::topic::check_prefix;
 use clap::ValueEnum;
@@ -23,6 +24,7 @@ pub struct Config {
     pub drain_timeout: Span,
     pub mqtt: MqttConfig,
     pub redis: RedisConfig,
+    pub protobuf: ProtobufConfig,
 }
 
 impl Default for Config {
@@ -32,6 +34,7 @@ impl Default for Config {
             drain_timeout: Span(Duration::from_secs(5)),
             mqtt: MqttConfig::default(),
             redis: RedisConfig::default(),
+            protobuf: ProtobufConfig::default(),
         }
     }
 }

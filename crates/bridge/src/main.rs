@@ -12,11 +12,14 @@ mod counters;
 mod health;
 mod message;
 mod mqtt;
+mod pattern;
+mod protobuf;
 mod queue;
 mod redis_link;
 mod redis_writer;
 mod refusals;
 mod room;
+mod routes;
 mod serve;
 mod text;
 mod topic;
@@ -24,10 +27,11 @@ mod verdict;
 mod window;
 
 use clap::Parser;
-use config::{Address, Config, LogLevel, Peers};
-use serve::Stop;
+use config::{Address, Config, LogLevel};
+use routes::Routes;
+use serve::{Plan, Stop};
 use std::io::IsTerminal;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use tokio::signal::unix::{signal, SignalKind};
 use tokio::sync::mpsc::unbounded_channel;
@@ -58,7 +62,7 @@ struct Flags {
 
 fn main() -> ExitCode {
     let flags = Flags::parse();
-    let (config, peers) = match configure(flags) {
+    let (config, plan) = match configure(flags) {
         Ok(settings) => settings,
         Err(reason) => return wrong(&reason),
     };
@@ -74,7 +78,7 @@ fn main() -> ExitCode {
         .build();
     let outcome = runtime
         .map_err(|e| format!("cannot start: {e}"))
-        .and_then(|runtime| runtime.block_on(start(&config, peers)));
+        .and_then(|runtime| runtime.block_on(start(&config, plan)));
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(reason) => wrong(&reason),
@@ -87,7 +91,7 @@ fn wrong(reason: &str) -> ExitCode {
     ExitCode::from(2)
 }
 
-fn configure(flags: Flags) -> Result<(Config, Peers), String> {
+fn configure(flags: Flags) -> Result<(Config, Plan), String> {
     let mut config = match &flags.config {
         None => Config::default(),
         Some(file) => {
@@ -112,12 +116,23 @@ fn configure(flags: Flags) -> Result<(Config, Peers), String> {
         config.log = log;
     }
     let peers = config.check(|name| std::env::var(name).ok())?;
-    Ok((config, peers))
+    let base = flags.config.as_deref().and_then(Path::parent);
+    let (routes, warnings) = Routes::load(
+        &config.mqtt.prefix,
+        &config.protobuf,
+        base.unwrap_or(Path::new("")),
+    )?;
+    let plan = Plan {
+        peers,
+        routes,
+        warnings,
+    };
+    Ok((config, plan))
 }
 
-async fn start(config: &Config, peers: Peers) -> Result<(), String> {
+async fn start(config: &Config, plan: Plan) -> Result<(), String> {
     let stop = stop_signals().map_err(|e| format!("cannot watch for signals: {e}"))?;
-    serve::run(config, peers, stop).await
+    serve::run(config, plan, stop).await
 }
 
 fn stop_signals() -> std::io::Result<Stop> {

@@ -3,7 +3,10 @@
 //! A payload is one JSON object. Members that are not known are refused, because a misspelt
 //! `sesion` that is silently ignored would let an old will take a live device offline. The
 //! `reported` object is passed on byte for byte: the bridge never rewrites a number.
+//!
+//! A payload in a user's own protobuf is the reported object itself, see [`crate::protobuf`].
 
+use crate::protobuf::Schema;
 use crate::topic::Kind;
 use devicestate_core::duration;
 use serde::de::{self, Deserializer, Visitor};
@@ -40,7 +43,7 @@ pub enum Action {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Report {
-    /// The text of a JSON object, exactly as the device wrote it.
+    /// The text of a JSON object, exactly as the device wrote it where it wrote JSON.
     pub json: String,
     pub replace: bool,
 }
@@ -107,15 +110,41 @@ pub fn parse(
     payload: &[u8],
     retained: bool,
 ) -> Result<DeviceCommand, String> {
-    if retained {
-        return Err("a retained message is not a sign of life; publish without retain".into());
-    }
+    check_live(retained)?;
     let action = match kind {
         Kind::Heartbeat => heartbeat(payload)?,
         Kind::Reported => reported(payload)?,
         Kind::Will => will(payload)?,
     };
     Ok(DeviceCommand { device, action })
+}
+
+/// Reads a payload that is a message of this type. The error is a sentence for a log line.
+pub fn decode(
+    schema: &Schema,
+    device: String,
+    payload: &[u8],
+    retained: bool,
+    max_payload: usize,
+) -> Result<DeviceCommand, String> {
+    check_live(retained)?;
+    let report = Report {
+        json: schema.report(payload, max_payload)?,
+        replace: false,
+    };
+    let action = Action::Heartbeat {
+        report: Some(report),
+        timeout: None,
+        fence: Fence::default(),
+    };
+    Ok(DeviceCommand { device, action })
+}
+
+fn check_live(retained: bool) -> Result<(), String> {
+    if retained {
+        return Err("a retained message is not a sign of life; publish without retain".into());
+    }
+    Ok(())
 }
 
 #[derive(Default, Deserialize)]

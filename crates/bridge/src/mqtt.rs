@@ -52,6 +52,8 @@ pub enum Event {
 pub struct Message {
     pub topic: Box<[u8]>,
     pub payload: Box<[u8]>,
+    /// What the device says the payload is.
+    pub content_type: Option<Box<str>>,
     /// What to acknowledge; QoS 0 messages have none.
     pub packet_id: Option<u16>,
     pub retained: bool,
@@ -252,7 +254,11 @@ fn read_answer(answer: &SubAck, filters: &[String]) -> Result<(), String> {
 
 impl From<Publish> for Message {
     fn from(publish: Publish) -> Self {
+        let properties = publish.properties;
         Message {
+            content_type: properties
+                .and_then(|properties| properties.content_type)
+                .map(Into::into),
             topic: publish.topic.to_vec().into(),
             payload: publish.payload.to_vec().into(),
             packet_id: (publish.qos != QoS::AtMostOnce).then_some(publish.pkid),

@@ -7,12 +7,12 @@ use crate::mqtt::{self, Event};
 use crate::redis_link::Target;
 use crate::redis_writer::{Report, Worker};
 use crate::refusals::Refusals;
-use crate::topic::Topics;
+use crate::routes::Routes;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc::{unbounded_channel, UnboundedReceiver};
 use tokio::time::{interval, sleep_until};
-use tracing::info;
+use tracing::{info, warn};
 
 /// What comes after the drain: the goodbye to the broker.
 const GOODBYE: Duration = Duration::from_secs(3);
@@ -20,8 +20,21 @@ const GOODBYE: Duration = Duration::from_secs(3);
 /// A signal to stop. A second one cuts the drain short.
 pub type Stop = UnboundedReceiver<()>;
 
+/// What the settings come to.
+pub struct Plan {
+    pub peers: Peers,
+    pub routes: Routes,
+    /// Lines for the log.
+    pub warnings: Vec<String>,
+}
+
 /// Runs until told to stop. An error is one of configuration.
-pub async fn run(config: &Config, peers: Peers, mut stop: Stop) -> Result<(), String> {
+pub async fn run(config: &Config, plan: Plan, mut stop: Stop) -> Result<(), String> {
+    let Plan {
+        peers,
+        routes,
+        warnings,
+    } = plan;
     let names = Names {
         broker: peers.broker.to_string(),
         redis: peers.redis.addr().to_string(),
@@ -32,11 +45,13 @@ pub async fn run(config: &Config, peers: Peers, mut stop: Stop) -> Result<(), St
         names.broker,
         names.redis
     );
-    let topics = Topics::new(&config.mqtt.prefix);
-    let (hand, mut source) = mqtt::prepare(&config.mqtt, &peers.broker, topics.filters())?;
+    for warning in warnings {
+        warn!("{warning}");
+    }
+    let (hand, mut source) = mqtt::prepare(&config.mqtt, &peers.broker, routes.filters())?;
     let client = redis::Client::open(peers.redis).map_err(|e| e.to_string())?;
     let (shared, mut from_workers) = start_workers(&config.redis, &client);
-    let mut bridge = Bridge::new(&config.mqtt, names, topics, hand, shared);
+    let mut bridge = Bridge::new(&config.mqtt, names, routes, hand, shared);
     let mut tick = interval(Duration::from_secs(1));
     let mut deadline = Instant::now();
     let mut said_goodbye = false;

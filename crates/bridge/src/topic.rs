@@ -2,7 +2,7 @@
 //!
 //! An id may hold characters that a topic level may not (`/`, `+`, `#`) or that are awkward there,
 //! so it is percent-encoded (RFC 3986, section 2.1). Every byte may be encoded, none has to be that
-//! MQTT allows in a level.
+//! MQTT allows in a level. Topics of rules are in [`crate::pattern`].
 
 use devicestate_core::name::{self, InvalidName};
 use percent_encoding::percent_decode_str;
@@ -43,8 +43,8 @@ impl fmt::Display for TopicError {
         match self {
             TopicError::NotUtf8 => f.write_str("the topic is not UTF-8"),
             TopicError::OtherPrefix => f.write_str(
-                "the topic is outside the prefix (a subscription of an earlier configuration is \
-                 still in the broker's session for this client id)",
+                "the topic is outside the prefix, and of no rule (a subscription of an earlier \
+                 configuration is still in the broker's session for this client id)",
             ),
             TopicError::Shape => {
                 f.write_str("the topic is not <prefix>/<id>/heartbeat, reported or will")
@@ -98,7 +98,7 @@ impl Topics {
 
 /// Decodes one topic level. A `%` that encodes nothing is refused, so that no two readings of a
 /// topic exist.
-fn decode_id(level: &str) -> Result<String, TopicError> {
+pub fn decode_id(level: &str) -> Result<String, TopicError> {
     let whole = level
         .split('%')
         .skip(1)

@@ -1,0 +1,50 @@
+//! The settings of the section `[protobuf]`, as `devicestate-bridge.toml.example` documents them.
+
+use serde::Deserialize;
+use std::collections::BTreeMap;
+
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ProtobufConfig {
+    /// Names of `.proto` files, as an `import` would name them.
+    pub files: Vec<String>,
+    /// Folders in which files and imports are looked for, in this order.
+    pub include: Vec<String>,
+    /// By the full name of a message type.
+    pub implicit: BTreeMap<String, Implicit>,
+    pub rule: Vec<RuleConfig>,
+}
+
+impl Default for ProtobufConfig {
+    fn default() -> Self {
+        ProtobufConfig {
+            files: Vec::new(),
+            include: vec![".".into()],
+            implicit: BTreeMap::new(),
+            rule: Vec::new(),
+        }
+    }
+}
+
+/// Which messages are read as which type. It has either a topic or a content type.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RuleConfig {
+    /// A topic pattern, see [`crate::pattern`].
+    pub topic: Option<String>,
+    /// The content type of an MQTT 5 message.
+    pub content_type: Option<String>,
+    /// The full name of a message type.
+    pub message: String,
+}
+
+/// What becomes of a field without presence that has its default value (0, false, "", no elements):
+/// nobody can tell whether the device said so or said nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Implicit {
+    /// Taken for silence: what was reported before stays.
+    Skip,
+    /// Taken for the value: it is reported, and replaces what was reported before.
+    Write,
+}
