@@ -138,7 +138,8 @@ impl<'a> Args<'a> {
                     Quoted(bytes)
                 ))
             })?;
-            if seen.insert(id) {
+            // Of one there is no other.
+            if self.left() == 0 && ids.is_empty() || seen.insert(id) {
                 ids.push(id);
             }
             if ids.len() > MAX_MESSAGES {
