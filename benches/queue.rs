@@ -15,7 +15,7 @@ use common::benchmark::pinned_server;
 use common::options::Number;
 use common::scenarios::info;
 use common::{figures, load, machine, rounds, Options, Rounds};
-use serde_json::json;
+use serde_json::{json, Value};
 use support::*;
 
 const NUMBERS: [Number; 5] = [
@@ -267,10 +267,9 @@ impl Pair {
     }
 
     /// Messages per second, and the server's processor time for one in microseconds.
-    fn run(&self, way: Way, options: &Options) -> (f64, f64) {
+    fn run(&self, way: Way, messages: usize, batch: usize) -> (f64, f64) {
         let server = self.server(way);
-        let batch = options.get("batch");
-        let batches = options.get("messages").div_ceil(batch);
+        let batches = messages.div_ceil(batch);
         let mut client = Client::new(server);
         client.batch(way, batch);
         let before = machine::processor_seconds(server);
@@ -294,23 +293,29 @@ impl Pair {
     }
 }
 
-/// One table: all rounds on all pairs of servers, with or without an append-only file.
-fn measure(options: &Options, append_only: bool) -> Vec<Rounds> {
-    let mut all: Vec<Rounds> = Way::ALL.iter().map(|way| Rounds::new(way.name())).collect();
+/// The tables of one kind of servers: in pipelines, and one message after the other.
+fn measure(options: &Options, append_only: bool) -> [Vec<Rounds>; 2] {
+    let table = || Way::ALL.map(|way| Rounds::new(way.name())).into();
+    let mut tables: [Vec<Rounds>; 2] = [table(), table()];
+    let (messages, batch) = (options.get("messages"), options.get("batch"));
     for _ in 0..options.get("servers") {
         let pair = Pair::start(options, append_only);
         for round in 0..options.get("rounds") {
-            for at in 0..all.len() {
-                let at = (at + round) % all.len();
-                let (rate, micros) = pair.run(Way::ALL[at], options);
-                all[at].add(rate, micros);
+            for at in 0..Way::ALL.len() {
+                let at = (at + round) % Way::ALL.len();
+                for (table, messages, batch) in
+                    [(0, messages, batch), (1, messages.div_ceil(10), 1)]
+                {
+                    let (rate, micros) = pair.run(Way::ALL[at], messages, batch);
+                    tables[table][at].add(rate, micros);
+                }
                 eprint!(".");
             }
         }
         pair.check(options);
     }
     eprintln!();
-    all
+    tables
 }
 
 fn main() {
@@ -320,23 +325,23 @@ fn main() {
     let machine = machine::describe(&Server::builder().without_module().start(), load);
     machine::print(&machine);
     println!(
-        "one client, {} messages of {} bytes per pipeline, {} others leased, {} rounds on each of {} pairs of servers",
+        "one client, {} messages of {} bytes per pipeline, {} others leased, \
+         {} rounds on each of {} pairs of servers",
         options.get("batch"),
         BODY.len(),
         options.get("leased"),
         options.get("rounds"),
         options.get("servers"),
     );
-    let show = |title: &str, all: &mut [Rounds]| {
-        let single = rounds::show(&format!("{title}: message by message"), "ours", all);
-        all.swap(0, 3);
-        let batched = rounds::show(&format!("{title}: in batches"), "ours", all);
-        json!({"message by message": single, "in batches": batched})
+    let show = |title: &str, [pipelined, alone]: [Vec<Rounds>; 2]| {
+        let pipelined = show_both(&format!("{title}, in pipelines"), pipelined);
+        let alone = rounds::show(&format!("{title}, each step waits"), "ours", &alone[..3]);
+        json!({"in pipelines": pipelined, "each step waits": alone})
     };
-    let memory = show("no append-only file", &mut measure(&options, false));
+    let memory = show("no append-only file", measure(&options, false));
     let file = show(
         "append-only file, fsync every second",
-        &mut measure(&options, true),
+        measure(&options, true),
     );
     let figures = json!({
         "machine": machine,
@@ -351,4 +356,11 @@ fn main() {
         "load_average_after": machine::load_average(),
     });
     figures::write("queue", &figures);
+}
+
+/// Message by message against the raw commands, and batches against batches.
+fn show_both(title: &str, all: Vec<Rounds>) -> Value {
+    let single = rounds::show(&format!("{title}: message by message"), "ours", &all[..3]);
+    let batched = rounds::show(&format!("{title}: in batches"), "ours", &all[3..]);
+    json!({"message by message": single, "in batches": batched})
 }

@@ -183,7 +183,8 @@ impl<'a> Args<'a> {
         let mut seen = HashSet::new();
         while ids.is_empty() || self.left() > 0 && !self.is_at_keyword(until) {
             let id = self.next_message_id("id")?;
-            if seen.insert(id) {
+            // Of one there is no other.
+            if self.left() == 0 && ids.is_empty() || seen.insert(id) {
                 ids.push(id);
             }
             if ids.len() > MAX_MESSAGES {

@@ -5,7 +5,7 @@ use devicestate_core::queue::pending::Holder;
 use devicestate_core::queue::Id;
 
 use super::groups::{self, DEAD};
-use super::open::{is_stream, open_stream, Queue};
+use super::open::{is_stream, open_stream, Look, Queue};
 use crate::fleet::{self, Error, Result};
 use crate::store::{named, pair, Ctx, RString};
 
@@ -27,7 +27,7 @@ pub fn add(ctx: &Ctx<'_>, key: &RString, message: &NewMessage<'_>, now: u64) -> 
     if is_stream(ctx, key)? {
         if message.delay_ms > 0 {
             // The groups may be others', and then nothing is to be written.
-            Queue::open(ctx, key)?;
+            Queue::open(ctx, key, Look::NowAndThen)?;
         }
         if let Some(maxlen) = message.maxlen {
             make_room(ctx, key, maxlen, now)?;
@@ -52,7 +52,7 @@ pub fn add(ctx: &Ctx<'_>, key: &RString, message: &NewMessage<'_>, now: u64) -> 
     }
     let id = ctx.append(key, &fields)?;
     if message.delay_ms > 0 {
-        if let Some(mut queue) = Queue::open(ctx, key)? {
+        if let Some(mut queue) = Queue::open(ctx, key, Look::NowAndThen)? {
             queue.need_work()?;
             queue.park(&[id], due, 0)?;
             queue.arrange(now);
@@ -68,7 +68,7 @@ fn make_room(ctx: &Ctx<'_>, key: &RString, maxlen: u64, now: u64) -> Result<()> 
     if length < maxlen {
         return Ok(());
     }
-    if let Some(mut queue) = Queue::open(ctx, key)? {
+    if let Some(mut queue) = Queue::open(ctx, key, Look::NowAndThen)? {
         let expired = expired(&mut queue, now)?;
         if length - (expired.len() as u64).min(length) < maxlen {
             let pending: Vec<Id> = expired
@@ -77,7 +77,7 @@ fn make_room(ctx: &Ctx<'_>, key: &RString, maxlen: u64, now: u64) -> Result<()> 
                 .filter(|id| queue.known.pending.get(*id).is_some())
                 .collect();
             queue.release(groups::WORK, &pending)?;
-            queue.delete(&expired)?;
+            queue.delete(&expired);
             fleet::with(|fleet| fleet.stats.queues.expired.add(expired.len() as u64));
             return Ok(());
         }

@@ -10,7 +10,7 @@ use devicestate_core::queue::pending::Holder;
 use devicestate_core::queue::Id;
 
 use super::groups::{self, WORK};
-use super::open::{open_stream, Queue};
+use super::open::{open_stream, Look, Queue};
 use crate::fleet::{self, Result};
 use crate::store::{Ctx, Entry, RString};
 
@@ -45,7 +45,7 @@ pub struct Taken {
 
 /// Hands out messages and leases them to the worker.
 pub fn get(ctx: &Ctx<'_>, key: &RString, ask: &Ask, now: u64) -> Result<Taken> {
-    let Some(mut queue) = Queue::open(ctx, key)? else {
+    let Some(mut queue) = Queue::open(ctx, key, Look::NowAndThen)? else {
         return Ok(Taken::default());
     };
     queue.need_work()?;
@@ -261,7 +261,7 @@ impl<'q, 'c> Walk<'q, 'c> {
     fn write(self) -> Result<(Vec<Delivery>, bool)> {
         let queue = self.queue;
         queue.release(WORK, &self.released)?;
-        queue.delete(&self.expired)?;
+        queue.delete(&self.expired);
         for (deliveries, ids) in &self.buried {
             queue.bury(ids, *deliveries)?;
         }
@@ -277,7 +277,6 @@ impl<'q, 'c> Walk<'q, 'c> {
         } else if self.has_skipped || !self.parked.is_empty() {
             queue.advance(self.last)?;
         }
-        queue.known.dead_ahead.retain(|id| *id > self.last);
         let count = |ids: &BTreeMap<u64, Vec<Id>>| ids.values().map(Vec::len).sum::<usize>() as u64;
         // Not the first time of one that was put off, or revived.
         let first_times = self.again.get(&1).map_or(0, Vec::len) as u64;

@@ -145,14 +145,7 @@ pub fn find(
     consumer: Option<&[u8]>,
     now: u64,
 ) -> Result<Option<Taken>> {
-    let id = id.to_string();
-    let mut args = vec![
-        key.into(),
-        Arg::Name(group),
-        id.as_str().into(),
-        id.as_str().into(),
-        1.into(),
-    ];
+    let mut args = vec![key.into(), Arg::Name(group), id.into(), id.into(), 1.into()];
     args.extend(consumer.map(Arg::from));
     let reply = ctx.read(c"XPENDING", &args)?;
     Ok(reply.part(0).and_then(|entry| Taken::read(&entry, now)))
@@ -167,11 +160,10 @@ pub fn page(
     count: u64,
     now: u64,
 ) -> Result<Vec<Taken>> {
-    let first = first.to_string();
     let args = [
         key.into(),
         group.into(),
-        first.as_str().into(),
+        first.into(),
         "+".into(),
         count.into(),
     ];

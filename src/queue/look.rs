@@ -5,7 +5,7 @@ use devicestate_core::queue::Id;
 
 use super::groups::{page, Groups, Taken, DEAD, WORK};
 use super::memory::Known;
-use super::open::{is_stream, open_stream, Queue};
+use super::open::{is_stream, open_stream, Look, Queue};
 use crate::fleet::Result;
 use crate::store::{Ctx, RString};
 
@@ -102,7 +102,7 @@ pub struct Stat {
 
 /// Exact as long as only queue commands remove messages.
 pub fn stat(ctx: &Ctx<'_>, key: &RString, now: u64) -> Result<Stat> {
-    let Some(queue) = Queue::open(ctx, key)? else {
+    let Some(queue) = Queue::open(ctx, key, Look::Always)? else {
         return Ok(Stat::default());
     };
     let known = &queue.known;

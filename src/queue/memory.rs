@@ -8,12 +8,18 @@ use std::collections::{BTreeSet, HashMap};
 use devicestate_core::queue::pending::Pending;
 use devicestate_core::queue::Id;
 
+use super::groups::Groups;
+use crate::store::Ctx;
+
 /// Of one queue.
 #[derive(Default)]
 pub struct Known {
     pub pending: Pending,
     /// The dead ones behind the last delivered id: they are not to be delivered when it comes to them.
     pub dead_ahead: BTreeSet<Id>,
+    pub groups: Groups,
+    /// When the groups were read, by the monotonic clock, in milliseconds.
+    pub read_at: u64,
     /// The groups were seen to be ours.
     pub has_our_work: bool,
     pub has_our_dead: bool,
@@ -33,6 +39,8 @@ struct Memory {
     tidy_at: usize,
     /// Grows when something is forgotten.
     generation: u64,
+    /// Whether this server is a master: asked for once, until the role changes.
+    is_master: Option<bool>,
 }
 
 thread_local!(static MEMORY: RefCell<Memory> = RefCell::default());
@@ -65,6 +73,14 @@ pub fn put(db: i32, key: &[u8], known: Box<Known>, generation: u64) {
     });
 }
 
+/// Replicas are not told of what changes, so they remember nothing.
+pub fn is_master(ctx: &Ctx<'_>) -> bool {
+    MEMORY.with_borrow_mut(|memory| {
+        let ask = || ctx.flags().is_master();
+        *memory.is_master.get_or_insert_with(ask)
+    })
+}
+
 /// Forgets one queue.
 pub fn forget(db: i32, key: &[u8]) {
     MEMORY.with_borrow_mut(|memory| {
@@ -82,6 +98,7 @@ pub fn forget_all() {
         memory.queues.clear();
         memory.count = 0;
         memory.generation += 1;
+        memory.is_master = None;
     });
 }
 

@@ -6,11 +6,11 @@
 use devicestate_core::queue::pending::Holder;
 use devicestate_core::queue::{times, Id};
 
-use super::groups::{Groups, DEAD, GRAVE, NOBODY, WORK};
+use super::groups::{Group, Groups, DEAD, GRAVE, NOBODY, WORK};
 use super::memory::{self, Known};
 use super::wake;
 use crate::fleet::{Error, Result};
-use crate::store::{Arg, Ctx, KeyType, RString, Reply, StreamKey};
+use crate::store::{monotonic_ms, Arg, Ctx, KeyType, RString, Reply, StreamKey};
 
 /// Above this, and when they have doubled, consumers that have no message are removed: workers with
 /// names that change would fill the group.
@@ -19,7 +19,6 @@ const CONSUMERS: u64 = 64;
 pub struct Queue<'c> {
     pub ctx: &'c Ctx<'c>,
     pub key: &'c RString,
-    groups: Groups,
     pub known: Box<Known>,
     db: i32,
     generation: u64,
@@ -42,73 +41,86 @@ pub fn open_stream<'c>(ctx: &'c Ctx<'_>, key: &RString) -> Result<Option<StreamK
         .map_err(|found| Error::wrong_type(key.bytes(), found, KeyType::Stream))
 }
 
-impl<'c> Queue<'c> {
-    /// As [`Queue::open`], but takes what is remembered without a look at the groups: for commands
-    /// that name their messages. The groups are unknown then.
-    pub fn open_known(ctx: &'c Ctx<'c>, key: &'c RString) -> Result<Option<Queue<'c>>> {
-        let db = ctx.selected_db();
-        let (remembered, generation) = memory::take(db, key.bytes());
-        match remembered.filter(|known| known.has_our_work && ctx.flags().is_master()) {
-            Some(known) if is_stream(ctx, key)? => Ok(Some(Queue {
-                ctx,
-                key,
-                groups: Groups::default(),
-                known,
-                db,
-                generation,
-                is_spoiled: false,
-                has_written: false,
-            })),
-            _ => Queue::open(ctx, key),
-        }
-    }
+/// When the groups are read again, of a queue that is remembered. Other hands that take or settle
+/// messages leave no trace but in them.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Look {
+    /// For commands that name their messages and find out who has them.
+    Never,
+    /// When that was [`LATELY_MS`] ago.
+    NowAndThen,
+    Always,
+}
 
+/// Reading the groups costs as much as handing out a message.
+const LATELY_MS: u64 = 10;
+
+impl<'c> Queue<'c> {
     /// `None` when the key is missing. An error when it is no queue: another type, or a stream whose
     /// groups are not ours.
-    pub fn open(ctx: &'c Ctx<'c>, key: &'c RString) -> Result<Option<Queue<'c>>> {
-        if !is_stream(ctx, key)? {
-            return Ok(None);
-        }
+    pub fn open(ctx: &'c Ctx<'c>, key: &'c RString, look: Look) -> Result<Option<Queue<'c>>> {
         let db = ctx.selected_db();
         let (remembered, generation) = memory::take(db, key.bytes());
-        // Replicas are told nothing of what changes, so they remember nothing.
-        let remembered = remembered.filter(|_| ctx.flags().is_master());
-        let groups = Groups::read(ctx, key)?;
+        let remembered = remembered.filter(|_| memory::is_master(ctx));
         let is_new = remembered.is_none();
+        let now = monotonic_ms();
+        let is_fresh = |known: &Known| match look {
+            // A group that was not there may have come.
+            _ if !known.has_our_work => false,
+            Look::Never => true,
+            Look::NowAndThen => now < known.read_at.saturating_add(LATELY_MS),
+            Look::Always => false,
+        };
+        let must_read = !remembered.as_deref().is_some_and(is_fresh);
+        // If something else took the place of a queue that is remembered, the server refuses.
+        if must_read && !is_stream(ctx, key)? {
+            return Ok(None);
+        }
         let mut queue = Queue {
             ctx,
             key,
-            groups,
             known: remembered.unwrap_or_default(),
             db,
             generation,
-            is_spoiled: true,
+            is_spoiled: false,
             has_written: false,
         };
-        groups.check(ctx, key, &mut queue.known)?;
-        let pending = groups.work.map_or(0, |work| work.pending);
-        // Other hands that take or settle messages leave no other trace.
-        if is_new || queue.known.pending.len() as u64 != pending {
-            groups.load(ctx, key, &mut queue.known)?;
+        if must_read {
+            queue.is_spoiled = true;
+            queue.read(is_new)?;
+            queue.known.read_at = now;
+            queue.is_spoiled = false;
         }
-        queue.is_spoiled = false;
         Ok(Some(queue))
     }
 
-    /// The last delivered id, where the groups are known.
-    pub fn last(&self) -> Id {
-        self.groups.work.map_or(Id::ZERO, |work| work.last)
+    /// Reads the groups, and the pending lists where they are not as they are remembered.
+    fn read(&mut self, is_new: bool) -> Result<()> {
+        let groups = Groups::read(self.ctx, self.key)?;
+        groups.check(self.ctx, self.key, &mut self.known)?;
+        let pending = groups.work.map_or(0, |work| work.pending);
+        if is_new || self.known.pending.len() as u64 != pending {
+            groups.load(self.ctx, self.key, &mut self.known)?;
+        }
+        self.known.groups = groups;
+        Ok(())
     }
 
-    /// How many are dead, where the groups are known.
+    /// The last delivered id.
+    pub fn last(&self) -> Id {
+        self.known.groups.work.map_or(Id::ZERO, |work| work.last)
+    }
+
+    /// How many are dead.
     pub fn dead(&self) -> u64 {
-        self.groups.dead.map_or(0, |dead| dead.pending)
+        self.known.groups.dead.map_or(0, |dead| dead.pending)
     }
 
     /// Makes the group `work` on first use.
     pub fn need_work(&mut self) -> Result<()> {
         if !self.known.has_our_work {
             self.create_group(WORK, NOBODY)?;
+            self.known.groups.work = Some(Group::default());
             self.known.has_our_work = true;
         }
         Ok(())
@@ -117,6 +129,7 @@ impl<'c> Queue<'c> {
     fn need_dead(&mut self) -> Result<()> {
         if !self.known.has_our_dead {
             self.create_group(DEAD, GRAVE)?;
+            self.known.groups.dead = Some(Group::default());
             self.known.has_our_dead = true;
         }
         Ok(())
@@ -144,6 +157,9 @@ impl<'c> Queue<'c> {
         last: Option<Id>,
     ) -> Result<()> {
         self.claim(WORK, worker, ids, times::stored(deadline), deliveries, last)?;
+        if let Some(last) = last {
+            self.moved_to(last);
+        }
         for id in ids {
             self.known.pending.set(*id, Holder::Worker, deadline);
         }
@@ -167,6 +183,9 @@ impl<'c> Queue<'c> {
         self.claim(DEAD, grave, ids, now, deliveries, None)?;
         self.release(WORK, ids)?;
         let last = self.last();
+        if let Some(dead) = &mut self.known.groups.dead {
+            dead.pending += ids.len() as u64;
+        }
         for id in ids {
             self.known.pending.remove(*id);
             if *id > last {
@@ -176,14 +195,21 @@ impl<'c> Queue<'c> {
         Ok(())
     }
 
+    fn moved_to(&mut self, last: Id) {
+        if let Some(work) = &mut self.known.groups.work {
+            work.last = work.last.max(last);
+        }
+        self.known.dead_ahead.retain(|id| *id > last);
+    }
+
     /// From now on new messages are those behind `last`.
     pub fn advance(&mut self, last: Id) -> Result<()> {
-        let last = last.to_string();
+        self.moved_to(last);
         let args = [
             "SETID".into(),
             self.key.into(),
             Arg::Name(WORK),
-            last.as_str().into(),
+            last.into(),
         ];
         self.write(c"XGROUP", &args)?;
         Ok(())
@@ -194,25 +220,26 @@ impl<'c> Queue<'c> {
         if ids.is_empty() {
             return Ok(());
         }
-        self.with_ids(c"XACK", &[self.key.into(), Arg::Name(group)], ids, &[])?;
+        let released = self.with_ids(c"XACK", &[self.key.into(), Arg::Name(group)], ids, &[])?;
         if group == WORK {
             for id in ids {
                 self.known.pending.remove(*id);
             }
+        } else if let Some(dead) = &mut self.known.groups.dead {
+            dead.pending = dead.pending.saturating_sub(released.int());
         }
         Ok(())
     }
 
     /// Deletes messages; returns how many there were.
-    pub fn delete(&mut self, ids: &[Id]) -> Result<u64> {
+    pub fn delete(&mut self, ids: &[Id]) -> u64 {
         if ids.is_empty() {
-            return Ok(0);
+            return 0;
         }
-        let reply = self.with_ids(c"XDEL", &[self.key.into()], ids, &[])?;
         for id in ids {
             self.known.dead_ahead.remove(id);
         }
-        Ok(reply.int())
+        self.ctx.delete_entries(self.key, ids)
     }
 
     /// `time` is what is stored.
@@ -234,7 +261,6 @@ impl<'c> Queue<'c> {
             consumer.into(),
             Arg::Name("0"),
         ];
-        let last = last.map(|id| id.to_string());
         let mut after = vec![
             Arg::Name("TIME"),
             time.into(),
@@ -243,8 +269,8 @@ impl<'c> Queue<'c> {
             Arg::Name("FORCE"),
             Arg::Name("JUSTID"),
         ];
-        if let Some(last) = &last {
-            after.extend([Arg::Name("LASTID"), last.as_str().into()]);
+        if let Some(last) = last {
+            after.extend([Arg::Name("LASTID"), last.into()]);
         }
         self.with_ids(c"XCLAIM", &before, ids, &after)?;
         Ok(())
@@ -257,10 +283,9 @@ impl<'c> Queue<'c> {
         ids: &[Id],
         after: &[Arg<'_>],
     ) -> Result<Reply> {
-        let ids: Vec<String> = ids.iter().map(Id::to_string).collect();
         let mut args = Vec::with_capacity(before.len() + ids.len() + after.len());
         args.extend_from_slice(before);
-        args.extend(ids.iter().map(|id| Arg::from(id.as_str())));
+        args.extend(ids.iter().map(|id| Arg::Id(*id)));
         args.extend_from_slice(after);
         self.write(command, &args)
     }
@@ -276,7 +301,7 @@ impl<'c> Queue<'c> {
 
     /// Removes consumers that have nothing, when there are many.
     pub fn tidy_consumers(&mut self) -> Result<()> {
-        let count = self.groups.work.map_or(0, |work| work.consumers);
+        let count = self.known.groups.work.map_or(0, |work| work.consumers);
         if count <= CONSUMERS.max(self.known.consumers_left.saturating_mul(2)) {
             return Ok(());
         }
@@ -298,6 +323,9 @@ impl<'c> Queue<'c> {
                 name.into(),
             ];
             self.write(c"XGROUP", &args)?;
+        }
+        if let Some(work) = &mut self.known.groups.work {
+            work.consumers = self.known.consumers_left;
         }
         Ok(())
     }
@@ -337,8 +365,7 @@ impl Drop for Queue<'_> {
             // The server itself signals no change of a group.
             self.ctx.touched(self.key);
         }
-        let is_sure = !self.is_spoiled && !std::thread::panicking() && self.ctx.flags().is_master();
-        if is_sure {
+        if !self.is_spoiled && !std::thread::panicking() && memory::is_master(self.ctx) {
             let known = std::mem::take(&mut self.known);
             memory::put(self.db, self.key.bytes(), known, self.generation);
         }

@@ -6,14 +6,14 @@ use devicestate_core::queue::message::Message;
 use devicestate_core::queue::Id;
 
 use super::groups::{find, DEAD, WORK};
-use super::open::{open_stream, Queue};
+use super::open::{open_stream, Look, Queue};
 use crate::fleet::{self, Result};
 use crate::store::{Ctx, RString};
 
 /// Messages are done, or not wanted any more: they go, whatever state they are in. Returns how many
 /// there were.
 pub fn ack(ctx: &Ctx<'_>, key: &RString, ids: &[Id]) -> Result<u64> {
-    let Some(mut queue) = Queue::open_known(ctx, key)? else {
+    let Some(mut queue) = Queue::open(ctx, key, Look::Never)? else {
         return Ok(0);
     };
     let is_pending = |id: &&Id| queue.known.pending.get(**id).is_some();
@@ -24,7 +24,7 @@ pub fn ack(ctx: &Ctx<'_>, key: &RString, ids: &[Id]) -> Result<u64> {
     if queue.known.has_our_dead {
         queue.release(DEAD, &others)?;
     }
-    let removed = queue.delete(ids)?;
+    let removed = queue.delete(ids);
     fleet::with(|fleet| fleet.stats.queues.acked.add(removed));
     // In order, the next one may go now.
     queue.signal();
@@ -49,7 +49,7 @@ pub fn nack(
     how: GiveBack,
     now: u64,
 ) -> Result<u64> {
-    let Some(mut queue) = Queue::open_known(ctx, key)? else {
+    let Some(mut queue) = Queue::open(ctx, key, Look::Never)? else {
         return Ok(0);
     };
     let mut held: BTreeMap<u64, Vec<Id>> = BTreeMap::new();
@@ -87,7 +87,7 @@ pub fn touch(
     ids: &[Id],
     now: u64,
 ) -> Result<u64> {
-    let Some(mut queue) = Queue::open_known(ctx, key)? else {
+    let Some(mut queue) = Queue::open(ctx, key, Look::Never)? else {
         return Ok(0);
     };
     let held = held_by(&queue, worker, ids, now)?;
@@ -118,7 +118,7 @@ pub fn touch(
 /// Dead messages are to be delivered again, as if for the first time. Returns how many of these were
 /// dead; one whose time to live is over stays so.
 pub fn kick(ctx: &Ctx<'_>, key: &RString, ids: &[Id], now: u64) -> Result<u64> {
-    let Some(mut queue) = Queue::open_known(ctx, key)? else {
+    let Some(mut queue) = Queue::open(ctx, key, Look::Never)? else {
         return Ok(0);
     };
     let mut revived = Vec::new();

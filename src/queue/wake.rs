@@ -8,7 +8,7 @@ use std::cell::RefCell;
 use std::collections::{BTreeSet, HashMap};
 
 use super::get::{get, Ask, Delivery};
-use super::open;
+use super::{memory, open};
 use crate::fleet::Result;
 use crate::store::{Ctx, OnTimer, RString, TimerId, Waiter};
 
@@ -105,7 +105,7 @@ impl OnTimer for Ring {
     fn on_timer(ctx: &Ctx<'_>) {
         let now = ctx.now_ms();
         // Whoever is woken writes, and a write in a pause would crash the server.
-        let may_write = ctx.flags().is_master() && !ctx.is_paused();
+        let may_write = memory::is_master(ctx) && !ctx.is_paused();
         let names = WAKE.with_borrow_mut(|wake| {
             // The one that fires now.
             wake.timer = None;
@@ -170,7 +170,7 @@ struct Blocked<W> {
 impl<W: Waiting> Waiter for Blocked<W> {
     fn try_serve(&self, ctx: &Ctx<'_>) -> bool {
         let now = ctx.now_ms();
-        if ctx.is_paused() || !ctx.flags().is_master() {
+        if ctx.is_paused() || !memory::is_master(ctx) {
             let at = now.saturating_add(TRY_AGAIN_MS);
             set_alarm(ctx, self.name.0, &self.name.1, Some(at));
             return false;

@@ -6,6 +6,7 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::mem::ManuallyDrop;
 
+use devicestate_core::queue::Id;
 use redis_module::raw;
 
 use super::{api, Ctx, RString};
@@ -18,6 +19,13 @@ pub enum Arg<'a> {
     /// A constant of the program's, made into a string once.
     Name(&'static str),
     Int(u64),
+    Id(Id),
+}
+
+impl From<Id> for Arg<'_> {
+    fn from(value: Id) -> Self {
+        Arg::Id(value)
+    }
 }
 
 impl<'a> From<&'a RString> for Arg<'a> {
@@ -54,22 +62,34 @@ pub fn named<'a>(field: &'static str, value: impl Into<Arg<'a>>) -> [Arg<'a>; 2]
     [Arg::Name(field), value.into()]
 }
 
+/// A constant and its string.
+type Named = Option<(&'static str, RString)>;
+
+/// More than there are constants, and a power of two.
+const PLACES: usize = 512;
+
 thread_local! {
-    /// Those in use, by their address: there are a few dozen.
-    static NAMES: RefCell<Vec<(&'static str, RString)>> = const { RefCell::new(Vec::new()) };
+    /// Those in use, each at the place that its address says, or the next free one.
+    static NAMES: RefCell<Vec<Named>> = RefCell::new((0..PLACES).map(|_| None).collect());
 }
 
 /// The string of a constant, which lives as long as the module.
 fn string_of(name: &'static str) -> *mut raw::RedisModuleString {
     NAMES.with_borrow_mut(|names| {
-        let found = names.iter().find(|(known, _)| std::ptr::eq(*known, name));
-        if let Some((_, string)) = found {
-            return string.as_ptr();
+        let mut place = name.as_ptr() as usize ^ name.len() << 4;
+        loop {
+            place %= PLACES;
+            match &mut names[place] {
+                Some((known, string)) if std::ptr::eq(*known, name) => return string.as_ptr(),
+                Some(_) => place += 1,
+                free => {
+                    let string = RString::new(name.as_bytes());
+                    let raw = string.as_ptr();
+                    *free = Some((name, string));
+                    return raw;
+                }
+            }
         }
-        let string = RString::new(name.as_bytes());
-        let raw = string.as_ptr();
-        names.push((name, string));
-        raw
     })
 }
 
@@ -124,6 +144,7 @@ impl ArgV {
                 }
                 Arg::Bytes(bytes) => RString::new(bytes),
                 Arg::Int(value) => RString::from_int(*value),
+                Arg::Id(id) => RString::from_id(*id),
             };
             raw.push(string.as_ptr());
             made.push(string);

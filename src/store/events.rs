@@ -92,13 +92,7 @@ extern "C" fn key_entry<L: Listener>(
 }
 
 /// Events of streams that leave the pending lists of their groups as they are.
-const OF_ENTRIES: [&CStr; 5] = [
-    c"xadd",
-    c"xdel",
-    c"xtrim",
-    c"xsetid",
-    c"xgroup-createconsumer",
-];
+const OF_ENTRIES: [&CStr; 4] = [c"xadd", c"xdel", c"xtrim", c"xsetid"];
 
 extern "C" fn stream_entry<L: Listener>(
     ctx: *mut raw::RedisModuleCtx,

@@ -2,6 +2,7 @@
 
 use std::ptr;
 
+use devicestate_core::queue::Id;
 use redis_module::raw;
 
 use super::{api, parse_u64};
@@ -26,6 +27,20 @@ impl RString {
     /// A number in decimal. (The server's own conversion allocates twice.)
     pub fn from_int(value: u64) -> RString {
         RString::new(itoa::Buffer::new().format(value).as_bytes())
+    }
+
+    /// The id of an entry of a stream.
+    pub fn from_id(id: Id) -> RString {
+        // Twice twenty digits and what stands between them.
+        let mut text = [b'-'; 41];
+        let mut digits = itoa::Buffer::new();
+        let ms = digits.format(id.ms).as_bytes();
+        text[..ms.len()].copy_from_slice(ms);
+        let start = ms.len() + 1;
+        let seq = digits.format(id.seq).as_bytes();
+        let end = start + seq.len();
+        text[start..end].copy_from_slice(seq);
+        RString::new(&text[..end])
     }
 
     /// A string that is the server's for as long as it is borrowed here: nothing is counted.

@@ -92,12 +92,45 @@ impl Ctx<'_> {
             ms: id.ms,
             seq: id.seq,
         };
-        let text = id.to_string();
-        let replicated = [&[Arg::Str(key), text.as_str().into()], fields].concat();
+        let replicated = [&[Arg::Str(key), id.into()], fields].concat();
         self.replicate(c"XADD", &replicated);
         self.notify_class(raw::REDISMODULE_NOTIFY_STREAM, c"xadd", key);
         self.touched(key);
         Ok(id)
+    }
+}
+
+impl Ctx<'_> {
+    /// Deletes entries of a stream, replicates and notifies that; returns how many there were.
+    pub fn delete_entries(&self, key: &RString, ids: &[Id]) -> u64 {
+        let mode = (raw::REDISMODULE_READ | raw::REDISMODULE_WRITE) as i32;
+        let mut gone = Vec::with_capacity(ids.len());
+        // SAFETY: live context and string; the type is checked; ids that live for the call; the handle
+        // is closed before anything else happens.
+        unsafe {
+            let handle = api!(RedisModule_OpenKey)(self.raw, key.as_ptr(), mode);
+            if KeyType::of(handle) == KeyType::Stream {
+                for id in ids {
+                    let mut raw_id = raw::RedisModuleStreamID {
+                        ms: id.ms,
+                        seq: id.seq,
+                    };
+                    let deleted = api!(RedisModule_StreamDelete)(handle, &mut raw_id);
+                    if deleted == raw::REDISMODULE_OK as i32 {
+                        gone.push(*id);
+                    }
+                }
+            }
+            api!(RedisModule_CloseKey)(handle);
+        }
+        if !gone.is_empty() {
+            let ids = gone.iter().map(|id| Arg::Id(*id));
+            let args: Vec<Arg<'_>> = std::iter::once(Arg::Str(key)).chain(ids).collect();
+            self.replicate(c"XDEL", &args);
+            self.notify_class(raw::REDISMODULE_NOTIFY_STREAM, c"xdel", key);
+            self.touched(key);
+        }
+        gone.len() as u64
     }
 }
 

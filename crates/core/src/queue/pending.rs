@@ -57,6 +57,9 @@ impl Pending {
     pub fn set(&mut self, id: Id, holder: Holder, deadline: u64) {
         let slot = Slot { holder, deadline };
         if let Some(old) = self.by_id.insert(id, slot) {
+            if old == slot {
+                return;
+            }
             self.times(old.holder).remove(&(old.deadline, id));
         }
         self.times(holder).insert((deadline, id));
