@@ -16,6 +16,7 @@ mod examples;
 mod heartbeat;
 mod introspection;
 mod listing;
+mod own_protobuf;
 mod presence;
 mod queue;
 mod registry;

@@ -3,6 +3,7 @@
 mod fields;
 mod hostile;
 mod loading;
+mod page;
 mod well_known;
 
 use super::*;

@@ -25,7 +25,7 @@ fn nested(number: u8, times: usize, inner: &[u8]) -> Vec<u8> {
 }
 
 #[test]
-fn broken_payloads_are_refused_with_the_field() {
+fn broken_payloads_are_refused_with_a_reason() {
     for (name, payload, reason) in [
         ("Thermo", &[0x0d, 0, 0][..], "no acme.v1.Thermo: "),
         ("Thermo", &[0x08, 1], "wire type"),
