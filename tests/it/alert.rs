@@ -8,6 +8,7 @@ mod due;
 mod held;
 mod limits;
 mod presence;
+mod removal;
 mod replication;
 mod restart;
 mod rule_refusals;
