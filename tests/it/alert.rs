@@ -17,6 +17,7 @@ mod steps;
 mod stories;
 mod told;
 mod vectors;
+mod wrong_type;
 
 use self::calls::*;
 use crate::devices::*;
