@@ -10,6 +10,7 @@ mod limits;
 mod presence;
 mod removal;
 mod replication;
+mod resolved;
 mod restart;
 mod rule_refusals;
 mod rules;
