@@ -2,6 +2,7 @@
 //! what each command does by itself.
 
 mod bad_input;
+mod by_hand;
 mod calls;
 mod concurrency;
 mod due;

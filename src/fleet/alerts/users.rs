@@ -76,8 +76,10 @@ impl<'u> User<'u> {
         let hash = self.open(ctx)?;
         let lease = hash.as_ref().and_then(lease);
         let due = hash.as_ref().and_then(due);
-        let others = lease.map_or(0, |lease| 1 + lease.items) + u64::from(due.is_some());
-        Ok(fields.saturating_sub(others))
+        let leased = lease.map_or(0, |lease| lease.items.saturating_add(1));
+        Ok(fields
+            .saturating_sub(leased)
+            .saturating_sub(due.is_some().into()))
     }
 
     /// Puts an item among the pending ones; the user is due within `wait`.
@@ -102,7 +104,8 @@ impl<'u> User<'u> {
             fields.extend(pair(DUE, at));
         }
         ctx.hset(&self.key, &fields)?;
-        if before != Some(at) && !is_out {
+        if !is_out {
+            // Also where it is known: other hands may have taken the user out.
             self.set_due(ctx, fleet, at)?;
         }
         ctx.touched(&RString::new(self.name.as_bytes()));
@@ -340,6 +343,8 @@ pub fn batch(
         }
     }
     if pending.is_empty() {
+        // Other hands took the items away; what is left must not keep later ones back.
+        ctx.write(c"HDEL", &[Arg::Str(&user.key), LEASE.into(), DUE.into()])?;
         user.drop_due(ctx, fleet)?;
         return Ok(None);
     }
