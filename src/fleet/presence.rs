@@ -39,6 +39,7 @@ fn checked_keys(ctx: &Ctx<'_>, fleet: &Fleet, device: &Device) -> Result<Touched
     expect(ctx, &touched.online_of_type, KeyType::Set)?;
     expect(ctx, &keys.offline, KeyType::SortedSet)?;
     expect(ctx, &keys.events, KeyType::Stream)?;
+    expect(ctx, &keys.alerts(&device.id), KeyType::Hash)?;
     if settings::HISTORY_PRESENCE.is_on() {
         expect(ctx, &keys.history(&device.id), KeyType::Stream)?;
     }

@@ -267,9 +267,9 @@ pub fn remove(
         expect(ctx, &keys.out_of_sync, KeyType::Set)?;
         expect(ctx, &keys.shadows(id), KeyType::Hash)?;
         expect(ctx, &keys.history(id), KeyType::Stream)?;
-        expect(ctx, &keys.alerts(id), KeyType::Hash)?;
         expect(ctx, &keys.commands(id), KeyType::Stream)?;
         expect(ctx, &keys.outcomes(id), KeyType::Stream)?;
+        alerts::may_let_go(ctx, fleet, id)?;
         check_type_keys(ctx, fleet, &device.device_type)?;
         presence::check_keys(ctx, fleet, &device)?;
         adopt_if_needed(ctx, fleet, &mut device, now)?;

@@ -1,5 +1,7 @@
 //! Users who may touch some devices only.
 
+mod alerts;
+
 use redis::Connection;
 
 use crate::devices::*;
@@ -42,7 +44,7 @@ fn forbidden(admin: &mut Connection, con: &mut Connection, line: &str) {
 }
 
 /// Each command with an id, on a device of this name.
-fn commands_on(id: &str) -> [String; 17] {
+fn commands_on(id: &str) -> [String; 22] {
     [
         format!("DEVICE.REGISTER {id} sensor META {{}}"),
         format!("DEVICE.HEARTBEAT {id} REPORTED {{\"a\":1}} SESSION 1"),
@@ -59,6 +61,11 @@ fn commands_on(id: &str) -> [String; 17] {
         format!("DEVICE.DELTA {id}"),
         format!("DEVICE.HISTORY {id}"),
         format!("DEVICE.SHADOW.DEL {id} NAME n"),
+        format!("ALERT.RAISE {id} a"),
+        format!("ALERT.RAISE {id} a SEVERITY 9 NOTIFY 1 acme-user"),
+        format!("ALERT.ACK {id} a"),
+        format!("ALERT.LIST {id}"),
+        format!("ALERT.CLEAR {id} a"),
         format!("DEVICE.OFFLINE {id}"),
         format!("DEVICE.REMOVE {id}"),
     ]
@@ -148,10 +155,17 @@ fn reading_and_writing_are_separate_permissions() {
         "DEVICE.SHADOW.NAMES acme-1",
         "DEVICE.DELTA acme-1",
         "DEVICE.HISTORY acme-1",
+        "ALERT.LIST acme-1",
     ] {
         assert!(cmd!(con, line).is_ok(), "{line}");
     }
     for line in [
+        "ALERT.RAISE acme-1 a",
+        "ALERT.CLEAR acme-1 a",
+        "ALERT.ACK acme-1 a",
+        "ALERT.NOTIFY acme-user a {}",
+        "ALERT.BATCH acme-user",
+        "ALERT.DONE acme-user token",
         "DEVICE.HEARTBEAT acme-1",
         "DEVICE.REGISTER acme-1 motor",
         "DEVICE.OFFLINE acme-1",

@@ -29,6 +29,10 @@ const WITH_ID: &[(&str, &[&str])] = &[
     ("DEVICE.SHADOW.NAMES", &[]),
     ("DEVICE.DELTA", &[]),
     ("DEVICE.HISTORY", &[]),
+    ("ALERT.RAISE", &["a"]),
+    ("ALERT.CLEAR", &["a"]),
+    ("ALERT.ACK", &["a"]),
+    ("ALERT.LIST", &[]),
 ];
 
 /// One call of every command that would succeed.
@@ -56,6 +60,17 @@ const GOOD_CALLS: &[&str] = &[
     "DEVICE.LIST OUTOFSYNC",
     "DEVICE.COUNT OUTOFSYNC",
     "DEVICE.SHADOW.DEL d",
+    "ALERT.RAISE d a NOTIFY 1 u",
+    "ALERT.ACK d a",
+    "ALERT.LIST d",
+    "ALERT.CLEAR d a",
+    "ALERT.RULE.SET sensor r {\"on\":\"offline\"}",
+    "ALERT.RULE.LIST sensor",
+    "ALERT.RULE.DEL sensor r",
+    "ALERT.NOTIFY u a {}",
+    "ALERT.DUE",
+    "ALERT.BATCH u",
+    "ALERT.DONE u token",
     "DEVICE.REMOVE d",
 ];
 
@@ -128,6 +143,9 @@ fn subcommands_and_names_that_do_not_exist_are_refused() {
         "DEVICE.TYPE",
         "DEVICE.SHADOW",
         "DEVICE.SHADOW.NOPE",
+        "ALERT",
+        "ALERT.NOPE",
+        "ALERT.RULE",
         "DEVICE|GET",
     ] {
         expect_refusal(&mut con, &[name, "d"], "ERR", "unknown command");

@@ -133,6 +133,29 @@ const SETTINGS: &[Setting] = &[
         bad: NO_NAMES,
     },
     Setting {
+        name: "alert-wait",
+        default: "10800000",
+        good: &[
+            ("0", "0"),
+            ("1", "1"),
+            ("3h", "10800000"),
+            ("3650d", YEARS_MS),
+        ],
+        bad: &["3651d", "1w"],
+    },
+    Setting {
+        name: "alert-urgent-severity",
+        default: "3",
+        good: &[("0", "0"), ("1001", "1001")],
+        bad: &["1002", "4294967296", "1s"],
+    },
+    Setting {
+        name: "alert-channel",
+        default: "devices:alerts",
+        good: &[("", ""), ("x:y", "x:y")],
+        bad: NO_NAMES,
+    },
+    Setting {
         name: "status-channel",
         default: "devices:status",
         good: &[("", ""), ("x", "x")],

@@ -6,6 +6,7 @@ mod support;
 
 mod acl;
 mod adoption;
+mod alert;
 mod bad_input;
 mod check;
 mod configuration;

@@ -16,8 +16,9 @@ mod values;
 use devicestate_core::alert::record::{Outcome, Raise, State};
 use devicestate_core::alert::Record;
 
+use super::presence::expect;
 use super::{registry, settings, Device, Error, Fleet, Result};
-use crate::store::{Ctx, RString};
+use crate::store::{Ctx, KeyType, RString};
 
 use records::{Records, Stored};
 use step::{Raised, Step};
@@ -142,6 +143,17 @@ pub fn list(ctx: &Ctx<'_>, fleet: &Fleet, id: &str) -> Result<Vec<(String, Recor
     active.retain(|(_, record)| record.state != State::Cleared);
     active.sort_by(|a, b| a.0.cmp(&b.0));
     Ok(active)
+}
+
+/// Whether a device could be removed now: refuses keys of another type among those that
+/// [`let_go`] writes.
+pub fn may_let_go(ctx: &Ctx<'_>, fleet: &Fleet, id: &str) -> Result<()> {
+    for (_, record) in Records::of(fleet, id).all(ctx)? {
+        for user in &record.users {
+            expect(ctx, &fleet.keys.user(user), KeyType::Hash)?;
+        }
+    }
+    Ok(())
 }
 
 /// Before a device is removed: what its users have still to be told stands by itself from now on.

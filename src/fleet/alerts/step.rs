@@ -55,6 +55,8 @@ struct Change {
     /// What everybody is told.
     tells: Option<Told>,
     outcome: Option<Outcome>,
+    /// Of an alert that is cleared without a word: who knows all the same that it fired.
+    knowing: Vec<String>,
     was: &'static str,
 }
 
@@ -103,6 +105,7 @@ impl Step {
             record,
             tells: outcome.is_told().then_some(Told::Firing),
             outcome: Some(outcome),
+            knowing: Vec::new(),
             was,
         });
     }
@@ -110,12 +113,15 @@ impl Step {
     /// An alert that is held or fires does so no more.
     pub fn clear(&mut self, alert: &str, mut record: Record, now: u64) {
         let was = record.state.name();
+        let mut knowing = record.users.clone();
+        knowing.retain(|user| record.is_known_to_fire_by(user));
         let cleared = record.clear(now);
         self.changes.push(Change {
             alert: alert.to_owned(),
             record,
             tells: (cleared == Cleared::Resolved).then_some(Told::Resolved),
             outcome: None,
+            knowing,
             was,
         });
     }
@@ -128,6 +134,7 @@ impl Step {
             record,
             tells: None,
             outcome: None,
+            knowing: Vec::new(),
             was,
         });
     }
@@ -141,11 +148,13 @@ impl Step {
                 expect(ctx, &keys.user(user), KeyType::Hash)?;
             }
         }
+        if self.changes.iter().any(Change::makes_users_due) {
+            expect(ctx, &keys.alerts_due, KeyType::SortedSet)?;
+        }
         if self.changes.iter().all(|change| change.tells.is_none()) {
             return Ok(());
         }
         expect(ctx, &keys.events, KeyType::Stream)?;
-        expect(ctx, &keys.alerts_due, KeyType::SortedSet)?;
         if history::maxlen(ctx, fleet, device) > 0 {
             expect(ctx, &keys.history(&self.records.id), KeyType::Stream)?;
         }
@@ -225,7 +234,12 @@ impl Step {
 }
 
 impl Change {
-    /// Users hear of what is told; of a clear that is not told, only what they have pending changes.
+    fn makes_users_due(&self) -> bool {
+        self.tells.is_some() || self.outcome.is_none()
+    }
+
+    /// Users hear of what is told; a clear that is not told changes what they have pending, and is
+    /// told to those who know that the alert fired.
     fn tell_users(&self, ctx: &Ctx<'_>, fleet: &Fleet, id: &str, now: u64) -> Result<()> {
         let about = About {
             id,
@@ -235,7 +249,10 @@ impl Change {
         for user in &self.record.users {
             match self.tells {
                 Some(state) => users::tell(ctx, fleet, user, &about, state, now)?,
-                None if self.outcome.is_none() => users::refresh(ctx, fleet, user, &about)?,
+                None if self.outcome.is_none() => {
+                    let knows = self.knowing.contains(user);
+                    users::clear(ctx, fleet, user, &about, knows, now)?;
+                }
                 None => {}
             }
         }

@@ -45,6 +45,17 @@ const NUMBERS: &[(&str, &str)] = &[
     ("DEVICE.TYPE.SET sensor TIMEOUT", "TIMEOUT"),
     ("DEVICE.TYPE.SET sensor HISTORY", "HISTORY"),
     ("DEVICE.CHECK 0 COUNT", "COUNT"),
+    ("ALERT.RAISE online a SEVERITY", "SEVERITY"),
+    ("ALERT.RAISE online a EVERY", "EVERY"),
+    ("ALERT.RAISE online a FOR", "FOR"),
+    ("ALERT.RAISE online a KEEP", "KEEP"),
+    ("ALERT.RAISE online a WAIT", "WAIT"),
+    ("ALERT.RAISE online a NOTIFY", "NOTIFY"),
+    ("ALERT.NOTIFY u a {} SEVERITY", "SEVERITY"),
+    ("ALERT.NOTIFY u a {} WAIT", "WAIT"),
+    ("ALERT.BATCH u COUNT", "COUNT"),
+    ("ALERT.BATCH u LEASE", "LEASE"),
+    ("ALERT.DUE COUNT", "COUNT"),
 ];
 
 #[test]
@@ -68,7 +79,10 @@ fn only_durations_take_a_unit() {
     let mut con = server.connection();
     populate(&mut con);
     for (before, option) in NUMBERS {
-        let is_duration = matches!(*option, "TIMEOUT" | "BLOCK" | "STALE");
+        let durations = [
+            "TIMEOUT", "BLOCK", "STALE", "EVERY", "FOR", "KEEP", "WAIT", "LEASE",
+        ];
+        let is_duration = durations.contains(option);
         let bad: &[&str] = match is_duration {
             true => &[
                 "1w", "s", "1 s", "1S", "1.5s", "-1s", "1s1", "1h30m", "1ms ", "∞",

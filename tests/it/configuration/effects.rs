@@ -26,6 +26,8 @@ fn every_key_carries_the_prefix() {
             "DEVICE.TYPE.SET sensor TIMEOUT 1h",
             "DEVICE.HEARTBEAT gone",
             "DEVICE.REMOVE gone BLOCK 1h",
+            "ALERT.RAISE d a NOTIFY 1 u",
+            "ALERT.RULE.SET sensor r {\"on\":\"offline\"}",
             "DEVICE.CHECK 0 REPAIR",
         ] {
             assert!(cmd!(con, line).is_ok(), "{line}");
@@ -37,6 +39,10 @@ fn every_key_carries_the_prefix() {
         assert!(keys.iter().all(|key| key.starts_with(prefix)), "{keys:?}");
         let own: Vec<&str> = keys.iter().map(|key| &key[prefix.len()..]).collect();
         let expected = [
+            "alerts:due",
+            "alerts:rules:sensor",
+            "alerts:user:u",
+            "device:alerts:d",
             "device:blocked:gone",
             "device:heartbeat:d",
             "device:history:d",

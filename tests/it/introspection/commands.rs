@@ -92,6 +92,23 @@ const COMMANDS: &[Row] = &[
     ("device.shadow.names", 2, false, true, &[]),
     ("device.delta", -2, false, true, &["NAME"]),
     (
+        "alert.raise",
+        -3,
+        true,
+        true,
+        &["SEVERITY", "EVERY", "FOR", "KEEP", "WAIT", "DATA", "NOTIFY"],
+    ),
+    ("alert.clear", 3, true, true, &[]),
+    ("alert.ack", 3, true, true, &[]),
+    ("alert.list", 2, false, true, &[]),
+    ("alert.rule.set", 4, true, false, &[]),
+    ("alert.rule.del", 3, true, false, &[]),
+    ("alert.rule.list", 2, false, false, &[]),
+    ("alert.notify", -4, true, true, &["SEVERITY", "WAIT"]),
+    ("alert.batch", -2, true, true, &["COUNT", "LEASE", "NOW"]),
+    ("alert.done", 3, true, true, &[]),
+    ("alert.due", -1, false, false, &["COUNT"]),
+    (
         "device.history",
         -2,
         false,
@@ -195,6 +212,15 @@ fn memory_is_denied_only_to_what_need_not_go_on() {
         ("queue.nack", false),
         ("queue.touch", false),
         ("queue.kick", false),
+        ("alert.raise", true),
+        ("alert.notify", true),
+        ("alert.rule.set", true),
+        // What is told makes room.
+        ("alert.clear", false),
+        ("alert.ack", false),
+        ("alert.batch", false),
+        ("alert.done", false),
+        ("alert.rule.del", false),
     ] {
         let flags = command_info(&mut con, name)[2].texts();
         assert_eq!(
@@ -255,6 +281,9 @@ fn fleet_wide_commands_tell_clusters_how_to_ask_all_shards() {
         ("device.count", "request_policy:all_shards"),
         ("device.count", "response_policy:agg_sum"),
         ("device.mget", "request_policy:multi_shard"),
+        ("alert.due", "request_policy:all_shards"),
+        ("alert.rule.set", "request_policy:all_nodes"),
+        ("alert.rule.del", "request_policy:all_nodes"),
     ] {
         let tips = command_info(&mut con, name)[7].texts();
         assert!(tips.iter().any(|found| found == tip), "{name}: {tips:?}");

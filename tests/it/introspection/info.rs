@@ -74,6 +74,38 @@ fn counters_move_as_they_should() {
             "THROTTLE.HIT k 1 1h",
             &[("throttle_hits", 1), ("throttle_limited", 1)],
         ),
+        // An hour's clock runs behind it, unless it is over at once.
+        ("DEVICE.REGISTER a sensor", &[("devices", 1), ("offline", 1), ("registered", 1)]),
+        ("ALERT.RAISE a x SEVERITY 1", &[("alerts_new", 1)]),
+        ("ALERT.RAISE a x", &[("alerts_suppressed", 1)]),
+        ("ALERT.RAISE a x SEVERITY 2", &[("alerts_escalated", 1)]),
+        ("ALERT.RAISE a x EVERY 0", &[("alerts_repeated", 1)]),
+        ("ALERT.RAISE a y FOR 1h", &[("alerts_held", 1)]),
+        ("ALERT.ACK a x", &[("alerts_acked", 1)]),
+        ("ALERT.ACK a x", &[]),
+        ("ALERT.CLEAR a y", &[]),
+        ("ALERT.CLEAR a x", &[("alerts_resolved", 1)]),
+        ("ALERT.CLEAR a x", &[]),
+        ("ALERT.RAISE a z KEEP 1h", &[("alerts_new", 1), ("alert_timers", 1)]),
+        ("ALERT.NOTIFY u n {} WAIT 0", &[("alert_notifications", 1)]),
+        ("ALERT.BATCH u", &[("alert_batches", 1)]),
+        ("ALERT.BATCH u", &[]),
+        ("ALERT.DONE u nope", &[]),
+        ("EVAL return(redis.call('ALERT.DONE','u',cjson.decode(redis.call('HGET','alerts:user:u','lease')).token)) 0", &[("alert_batches_done", 1)]),
+        (
+            "ALERT.RULE.SET sensor r {\"path\":\"v\",\"bands\":[{\"severity\":1,\"high\":5}]}",
+            &[],
+        ),
+        (
+            "DEVICE.SHADOW.REPORT a {\"v\":\"x\"}",
+            &[("reports", 1), ("alert_values_unusable", 1)],
+        ),
+        ("DEVICE.SHADOW.REPORT a {\"v\":6}", &[("reports", 1), ("alerts_new", 1)]),
+        ("DEVICE.SHADOW.REPORT a {\"v\":7}", &[("reports", 1), ("alerts_suppressed", 1)]),
+        (
+            "DEVICE.REMOVE a",
+            &[("devices", -1), ("offline", -1), ("removed", 1), ("alert_timers", -1)],
+        ),
     ];
     let counters = [
         "devices",
@@ -92,6 +124,18 @@ fn counters_move_as_they_should() {
         "back_offs",
         "throttle_hits",
         "throttle_limited",
+        "alerts_new",
+        "alerts_suppressed",
+        "alerts_repeated",
+        "alerts_escalated",
+        "alerts_held",
+        "alerts_resolved",
+        "alerts_acked",
+        "alert_values_unusable",
+        "alert_notifications",
+        "alert_batches",
+        "alert_batches_done",
+        "alert_timers",
     ];
     for (line, moves) in steps {
         let before = counters.map(|name| info_number(&mut con, name));

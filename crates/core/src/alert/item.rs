@@ -120,7 +120,8 @@ impl Item {
             .map(|source| source.count)
     }
 
-    /// Takes over what the alert's record says by now.
+    /// Takes over what the alert's record says by now. That came later than what is in the item: the
+    /// first fact in it stays the first.
     pub fn refresh(&mut self, record: &Record) {
         let Some(taken) = self.taken_of(record) else {
             return;
@@ -130,7 +131,9 @@ impl Item {
             State::Held | State::Cleared => Told::Resolved,
         };
         let fresh = Item::of(record, state, taken, record.last);
+        let first = self.first;
         self.merge(fresh);
+        self.first = first;
     }
 }
 

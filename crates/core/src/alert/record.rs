@@ -55,6 +55,9 @@ pub struct Told {
     pub firing: bool,
     /// How long a user may have been kept waiting for company.
     pub wait: u64,
+    /// The count up to which it is over by what was told; 0: it never was.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub resolved: u64,
 }
 
 /// An alert as it is stored.
@@ -288,6 +291,7 @@ impl Record {
             severity: self.severity,
             firing: true,
             wait,
+            resolved: 0,
         });
     }
 
@@ -301,7 +305,10 @@ impl Record {
             self.acked = false;
         }
         let told = match (was, &mut self.told) {
-            (State::Firing, Some(told)) => std::mem::take(&mut told.firing),
+            (State::Firing, Some(told)) => {
+                told.resolved = self.count;
+                std::mem::take(&mut told.firing)
+            }
             _ => false,
         };
         match was {
@@ -309,6 +316,13 @@ impl Record {
             State::Firing => Cleared::Untold,
             State::Held | State::Cleared => Cleared::Nothing,
         }
+    }
+
+    /// Whether this user learned from a batch that it fires again, though that was not told.
+    pub fn is_known_to_fire_by(&self, user: &str) -> bool {
+        let told = self.told.filter(|told| !told.firing);
+        let is_unsaid = |told: Told| self.reported.get(user).is_some_and(|n| *n > told.resolved);
+        self.state == State::Firing && told.is_some_and(is_unsaid)
     }
 
     /// Somebody takes care of it; false when nothing fires, or somebody does already.

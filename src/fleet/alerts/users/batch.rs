@@ -72,6 +72,8 @@ pub fn batch(
     }
     let mut pending: Vec<(String, Item)> = items.into_iter().collect();
     if pending.is_empty() {
+        // Other hands took the items away; what is left must not keep later ones back.
+        ctx.write(c"HDEL", &[Arg::Str(&user.key), LEASE.into(), DUE.into()])?;
         user.drop_due(ctx, fleet)?;
         return Ok(None);
     }

@@ -17,7 +17,7 @@ use crate::fleet::{Error, Fleet, Result};
 use crate::store::{pair, Arg, Ctx, HashKey, KeyType, RString};
 
 pub use batch::{batch, done, BatchItem, Fetch};
-pub use tell::{notify, refresh, tell, About, Notice};
+pub use tell::{clear, notify, refresh, tell, About, Notice};
 
 const PENDING: &str = "pending:";
 const LEASED: &str = "leased:";
@@ -72,8 +72,10 @@ impl<'u> User<'u> {
         let hash = self.open(ctx)?;
         let lease = hash.as_ref().and_then(lease);
         let due = hash.as_ref().and_then(due);
-        let others = lease.map_or(0, |lease| 1 + lease.items) + u64::from(due.is_some());
-        Ok(fields.saturating_sub(others))
+        let leased = lease.map_or(0, |lease| lease.items.saturating_add(1));
+        Ok(fields
+            .saturating_sub(leased)
+            .saturating_sub(due.is_some().into()))
     }
 
     /// Puts an item among the pending ones; the user is due within `wait`.
@@ -98,7 +100,8 @@ impl<'u> User<'u> {
             fields.extend(pair(DUE, at));
         }
         ctx.hset(&self.key, &fields)?;
-        if before != Some(at) && !is_out {
+        if !is_out {
+            // Also where it is known: other hands may have taken the user out.
             self.set_due(ctx, fleet, at)?;
         }
         ctx.touched(&RString::new(self.name.as_bytes()));

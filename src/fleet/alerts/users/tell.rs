@@ -53,13 +53,39 @@ pub fn tell(
     user.put(ctx, fleet, &place, &item, wait, now)
 }
 
+/// A clear that was not told, because nobody was told that the alert fires. A user may know it all the
+/// same, from a batch that took over what was suppressed: then he hears that it is over.
+pub fn clear(
+    ctx: &Ctx<'_>,
+    fleet: &Fleet,
+    user: &str,
+    about: &About<'_>,
+    knows: bool,
+    now: u64,
+) -> Result<()> {
+    let of_user = User::of(fleet, user);
+    let (is_pending, is_out) = match of_user.open(ctx)? {
+        Some(hash) => {
+            let pending = item(&hash, &field(PENDING, about.id, about.alert));
+            let leased = item(&hash, &field(LEASED, about.id, about.alert));
+            let leased = leased.filter(|item| item.taken_of(about.record).is_some());
+            let is_firing = |item: Item| item.state == Told::Firing;
+            (pending.is_some(), leased.is_some_and(is_firing))
+        }
+        None => (false, false),
+    };
+    match knows || is_out {
+        true if !is_pending => tell(ctx, fleet, user, about, Told::Resolved, now),
+        _ => refresh(ctx, fleet, user, about),
+    }
+}
+
 /// A clear that nobody is told of, or the end of the device: what a user has still to be told of the
 /// alert takes it over.
 pub fn refresh(ctx: &Ctx<'_>, fleet: &Fleet, user: &str, about: &About<'_>) -> Result<()> {
     let place = field(PENDING, about.id, about.alert);
     let user = User::of(fleet, user);
-    // What is no hash holds nothing of ours.
-    let hash = user.open(ctx).ok().flatten();
+    let hash = user.open(ctx)?;
     let Some(mut item) = hash.and_then(|hash| item(&hash, &place)) else {
         return Ok(());
     };

@@ -48,6 +48,15 @@ fn suppressed_raises_are_taken_over_when_the_item_is_handed_out() {
 }
 
 #[test]
+fn raises_that_the_user_knows_of_are_no_facts_of_the_item() {
+    let mut record = raised(1);
+    record.clear(100_000);
+    let mut item = Item::of(&record, Told::Resolved, 1, 100_000);
+    item.refresh(&record);
+    assert_eq!((item.count, item.first, item.last), (0, 100_000, 100_000));
+}
+
+#[test]
 fn a_later_record_of_the_same_name_is_another() {
     let mut item = Item::of(&raised(2), Told::Firing, 0, 1_000);
     item.refresh(&raise(None, 1, 7_200));

@@ -178,6 +178,37 @@ fn an_alert_nobody_knows_of_is_not_resolved() {
     assert_eq!(alert.clear(30), Cleared::Untold);
 }
 
+/// A user is handed a batch that took over a raise that was suppressed.
+#[test]
+fn who_was_told_more_than_was_said_knows_that_it_fires() {
+    let mut alert = Alert::default();
+    let tell = |alert: &mut Alert, count| {
+        let record = alert.record.as_mut().expect("a record");
+        record.reported.insert("u1".to_owned(), count);
+    };
+    let knows = |alert: &Alert| {
+        alert
+            .record
+            .as_ref()
+            .is_some_and(|r| r.is_known_to_fire_by("u1"))
+    };
+    alert.raise(0, 1);
+    tell(&mut alert, 1);
+    assert!(!knows(&alert), "everybody was told");
+    alert.clear(10);
+    assert!(!knows(&alert));
+    alert.raise(20, 1);
+    assert!(!knows(&alert), "nobody was told that it fires again");
+    tell(&mut alert, 2);
+    assert!(knows(&alert));
+    alert.clear(30);
+    alert.raise(40, 1);
+    assert!(!knows(&alert), "he was told that it was over");
+    alert.raise(50, 2);
+    tell(&mut alert, 4);
+    assert!(!knows(&alert), "everybody was told");
+}
+
 #[test]
 fn a_clock_set_back_silences_an_alert_for_no_longer_than_its_own() {
     let mut alert = Alert::default();

@@ -1,0 +1,243 @@
+//! What reaches replicas and the append-only file: effects only, in commands of the server's own; and a
+//! replica that is promoted goes on where its master was.
+
+use redis::Connection;
+
+use super::*;
+use crate::heartbeat::replication::{
+    aof_bytes, assert_a_plain_server_holds_the_same, replicated, server_with_aof,
+};
+use crate::replication::{assert_same, replica_of};
+
+/// A fixed sequence of everything that makes alerts, taken at random.
+#[track_caller]
+fn random_workload(con: &mut Connection, commands: usize) {
+    let mut state = 11_u64;
+    let mut random = |below: usize| {
+        state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1);
+        (state >> 33) as usize % below
+    };
+    let mut tokens = vec!["none".to_owned(); 4];
+    for i in 0..commands {
+        let d = format!("d-{}", random(12));
+        let a = ["a", "b", "hot", "gone"][random(4)];
+        let user = random(4);
+        let u = format!("u-{user}");
+        let line = match random(20) {
+            0 => format!("DEVICE.REGISTER {d} t META {{\"owners\":[\"{u}\"]}}"),
+            1 => format!("DEVICE.REMOVE {d}"),
+            2 => format!("DEVICE.OFFLINE {d}"),
+            3 => format!("DEVICE.HEARTBEAT {d} TIMEOUT {}", 100 + random(200)),
+            4 | 5 => format!("DEVICE.HEARTBEAT {d} REPORTED {{\"v\":{}}}", random(120)),
+            6 => format!("DEVICE.SHADOW.REPORT {d} {{\"v\":{}}}", random(120)),
+            7 => format!("ALERT.ACK {d} {a}"),
+            8 | 9 => format!("ALERT.CLEAR {d} {a}"),
+            10 => format!("ALERT.RAISE {d} {a} FOR {} NOTIFY 1 {u}", random(200)),
+            11 => format!("ALERT.RAISE {d} {a} KEEP {} NOTIFY 1 {u}", 1 + random(200)),
+            12 => format!(
+                "ALERT.NOTIFY {u} n-{} {{\"i\":{i}}} WAIT {}",
+                random(3),
+                random(99)
+            ),
+            13 => format!(
+                "ALERT.BATCH {u} NOW COUNT {} LEASE {}",
+                1 + random(5),
+                1 + random(99)
+            ),
+            14 => format!("ALERT.DONE {u} {}", tokens[user]),
+            15 => format!("ALERT.RULE.SET t r-{} {{\"on\":\"offline\"}}", random(3)),
+            16 => format!("ALERT.RULE.DEL t r-{}", random(3)),
+            17 => "ALERT.DUE".to_owned(),
+            _ => format!(
+                "ALERT.RAISE {d} {a} SEVERITY {} EVERY {} DATA {{\"i\":{i}}} NOTIFY 1 {u}",
+                random(5),
+                [0, 50][random(2)]
+            ),
+        };
+        // Some are refused: of unknown devices.
+        if let Ok(reply) = cmd!(con, &line) {
+            if line.starts_with("ALERT.BATCH") && !reply.is_nil() {
+                tokens[user] = reply.at(0).text();
+            }
+        }
+    }
+}
+
+#[track_caller]
+fn set_rules(con: &mut Connection) {
+    above_70(con, "hot", "v", r#","for":50,"every":100,"notify":["u-0"]"#);
+    let gone = r#"{"on":"offline","for":30,"every":100,"notify":["u-1"]}"#;
+    set_rule(con, "t", "gone", gone);
+}
+
+/// Until nothing happens by itself any more.
+#[track_caller]
+fn wait_for_quiet(con: &mut Connection) {
+    wait_for("all have died, and no alert waits", SOON, || {
+        let online = cmd!(con, "SMEMBERS devices:online").texts();
+        let wired =
+            |id: &String| cmd!(con, "HGET", format!("device:state:{id}"), "timeout").is_nil();
+        online.iter().all(wired)
+    });
+    let mut before = snapshot(con);
+    wait_for("three hundred milliseconds without a change", SOON, || {
+        let start = now_ms();
+        wait_for("they pass", SOON, || now_ms() > start + 300);
+        let after = snapshot(con);
+        let is_quiet = before == after;
+        before = after;
+        is_quiet
+    });
+}
+
+#[test]
+fn a_replica_holds_the_same_after_any_workload() {
+    let master = quick();
+    let replica = replica_of(&master);
+    let mut con = master.connection();
+    set_rules(&mut con);
+    random_workload(&mut con, 4_000);
+    wait_for_quiet(&mut con);
+    assert_same(&master, &replica);
+    for outcome in [
+        "new",
+        "suppressed",
+        "repeated",
+        "escalated",
+        "held",
+        "resolved",
+        "acked",
+    ] {
+        let name = format!("alerts_{outcome}");
+        assert!(info_number(&mut con, &name) > 0, "{name}");
+        assert_eq!(info_number(&mut replica.connection(), &name), 0, "{name}");
+    }
+    crate::consistency::assert_consistent(&mut con);
+}
+
+#[test]
+fn the_append_only_file_loads_without_the_module() {
+    let server = server_with_aof();
+    let mut con = server.connection();
+    set_rules(&mut con);
+    random_workload(&mut con, 1_000);
+    wait_for_quiet(&mut con);
+    for command in replicated(&server) {
+        let foreign = command[0].to_ascii_uppercase().starts_with("ALERT.");
+        assert!(!foreign, "{command:?}");
+    }
+    assert_a_plain_server_holds_the_same(server);
+}
+
+#[test]
+fn what_reads_or_changes_nothing_replicates_nothing() {
+    let server = server_with_aof();
+    let mut con = server.connection();
+    cmd!(con, "DEVICE.REGISTER d t").int();
+    set_rules(&mut con);
+    raise(&mut con, "d a WAIT 0 NOTIFY 1 u");
+    raise(&mut con, "d over EVERY 1h");
+    clear(&mut con, "d", "over");
+    cmd!(con, "ALERT.ACK d a").int();
+    cmd!(con, "ALERT.NOTIFY out n {} WAIT 0").int();
+    assert!(batch(&mut con, "out LEASE 1h").is_some());
+    cmd!(con, "ALERT.NOTIFY later n {}").int();
+    let (before, keys) = (aof_bytes(&server), snapshot_with_expiry(&mut con));
+    for line in [
+        "ALERT.LIST d",
+        "ALERT.DUE",
+        "ALERT.RULE.LIST t",
+        "ALERT.RULE.LIST nope",
+        "ALERT.RULE.DEL t nope",
+        "ALERT.CLEAR d nope",
+        "ALERT.CLEAR d over",
+        "ALERT.ACK d a",
+        "ALERT.ACK d nope",
+        "ALERT.ACK d over",
+        "ALERT.BATCH nobody",
+        "ALERT.BATCH out",
+        "ALERT.BATCH out NOW",
+        "ALERT.BATCH later",
+        "ALERT.DONE u nope",
+        "ALERT.DONE nobody nope",
+    ] {
+        assert!(cmd!(con, line).is_ok(), "{line}");
+    }
+    for line in [
+        "ALERT.RAISE nobody a",
+        "ALERT.RAISE d a SEVERITY x",
+        "ALERT.RAISE d a DATA [",
+        "ALERT.NOTIFY u n []",
+        "ALERT.RULE.SET t r {}",
+        "ALERT.BATCH u LEASE 0",
+    ] {
+        assert!(cmd!(con, line).is_err(), "{line}");
+    }
+    assert_eq!(keys, snapshot_with_expiry(&mut con));
+    assert_eq!(before, aof_bytes(&server));
+}
+
+#[test]
+fn a_replica_that_is_promoted_goes_on() {
+    let mut master = quick();
+    let replica = Server::builder()
+        .config("devicestate.restart-grace", 0)
+        .config("replicaof", format!("127.0.0.1 {}", master.port()))
+        .start();
+    let mut con = master.connection();
+    cmd!(con, "DEVICE.REGISTER d t").int();
+    cmd!(con, "DEVICE.REGISTER e t").int();
+    set_rule(
+        &mut con,
+        "t",
+        "gone",
+        r#"{"on":"offline","for":"1500ms","wait":0,"notify":["u"]}"#,
+    );
+    raise(&mut con, "d kept KEEP 1500 WAIT 0 NOTIFY 1 u");
+    raise(&mut con, "d acked WAIT 0 NOTIFY 1 v");
+    cmd!(con, "ALERT.ACK d acked").int();
+    cmd!(con, "DEVICE.HEARTBEAT e TIMEOUT 0").items();
+    cmd!(con, "DEVICE.OFFLINE e").int();
+    let out = batch(&mut con, "v LEASE 1h").expect("a batch");
+    assert_same(&master, &replica);
+    let mut copy = replica.connection();
+    for line in [
+        "ALERT.RAISE d a",
+        "ALERT.BATCH u",
+        "ALERT.DONE u x",
+        "ALERT.CLEAR d kept",
+    ] {
+        let words: Vec<&str> = line.split(' ').collect();
+        expect_error(&mut copy, &words, "READONLY", "");
+    }
+    assert_eq!(state(&mut copy, "e", "gone"), "held 1 1");
+    assert_eq!(cmd!(copy, "ALERT.DUE").texts(), ["u"]);
+    assert_eq!(info_number(&mut copy, "alert_timers"), 0);
+    master.kill_hard();
+    // A replica clears and tells nothing by itself, however long it takes.
+    let gone = now_ms();
+    wait_for("what was kept would be over", SOON, || {
+        now_ms() > gone + 1_600
+    });
+    assert_eq!(
+        announced(&mut copy, "d"),
+        ["kept firing 1 1", "acked firing 1 1"]
+    );
+
+    cmd!(copy, "REPLICAOF NO ONE").text();
+    wait_for("what was kept is over, what was held is told", SOON, || {
+        let of = |con: &mut Connection, id: &str| announced(con, id).len();
+        of(&mut copy, "d") == 3 && of(&mut copy, "e") == 1
+    });
+    assert_eq!(state(&mut copy, "d", "kept"), "none");
+    assert_eq!(list(&mut copy, "d")["acked"]["acked"].int(), 1);
+    assert_eq!(batch(&mut copy, "v"), None);
+    assert_eq!(done(&mut copy, "v", &out.token), 1);
+    assert_eq!(
+        told(&mut copy, "u"),
+        ["d kept resolved 1 1", "e gone firing 1 1"]
+    );
+    assert_eq!(raise(&mut copy, "d acked"), "suppressed 2");
+}
