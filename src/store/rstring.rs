@@ -45,8 +45,8 @@ impl RString {
 
     /// A string that is the server's for as long as it is borrowed here: nothing is counted.
     ///
-    /// SAFETY (for callers inside `store`): `raw` is live for `'a`.
-    pub(super) unsafe fn borrowed<'a>(raw: &'a *mut raw::RedisModuleString) -> &'a RString {
+    /// SAFETY (for callers inside `store`): `raw` is live for as long as it is borrowed.
+    pub(super) unsafe fn borrowed(raw: &*mut raw::RedisModuleString) -> &RString {
         // SAFETY: an `RString` is such a pointer and nothing else, and one that is borrowed is not
         // dropped.
         unsafe { &*ptr::from_ref(raw).cast::<RString>() }

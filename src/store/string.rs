@@ -5,7 +5,7 @@ use std::ptr;
 
 use redis_module::raw;
 
-use super::{api, Ctx, KeyType, RString};
+use super::{api, Arg, Ctx, KeyType, RString};
 
 /// An open key that holds a string or nothing. No other command may run while it is open.
 pub struct StringKey<'a> {
@@ -60,7 +60,7 @@ impl Ctx<'_> {
     pub fn replicate_set(&self, key: &RString, value: &[u8], at_ms: u64) {
         self.replicate(
             c"SET",
-            &[key.into(), value.into(), "PXAT".into(), at_ms.into()],
+            &[key.into(), value.into(), Arg::Name("PXAT"), at_ms.into()],
         );
     }
 

@@ -49,7 +49,8 @@ pub fn check(bytes: &[u8]) -> Result<&str, InvalidName> {
     check_text(text)
 }
 
-/// The same for what is known to be text.
+/// The same for what is known to be text. Part of every command, so it is compiled into its caller.
+#[inline]
 pub fn check_text(text: &str) -> Result<&str, InvalidName> {
     if text.is_empty() {
         return Err(InvalidName::Empty);

@@ -172,8 +172,8 @@ impl Step {
                 ("state", state.name().into()),
                 ("count", record.count.into()),
             ];
-            let data = record.data.as_ref().map(|data| data.get());
-            if let Some(data) = data.filter(|data| data.len() <= LARGEST_IN_STREAM) {
+            let data = record.data();
+            if data.len() <= LARGEST_IN_STREAM {
                 fields.push(("data", data.into()));
             }
             events::append(ctx, fleet, "alert", &self.records.id, now, &fields)?;

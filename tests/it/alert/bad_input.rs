@@ -41,11 +41,11 @@ fn words_of_raise_that_make_no_sense() {
             ("EVERY 1w", "EVERY: '1w'"),
             (
                 "EVERY 3651d",
-                "EVERY: 315446400000 ms is longer than 10 years",
+                "EVERY: 315446400000 ms is not from 0 ms to 10 years",
             ),
             (
                 "FOR 315360000001",
-                "FOR: 315360000001 ms is longer than 10 years",
+                "FOR: 315360000001 ms is not from 0 ms to 10 years",
             ),
             (
                 "FOR 18446744073709551615",
@@ -176,7 +176,10 @@ fn words_of_the_commands_for_users_that_make_no_sense() {
         ("ALERT.BATCH u COUNT 10001", "COUNT: '10001'"),
         ("ALERT.BATCH u COUNT x", "COUNT: 'x'"),
         ("ALERT.BATCH u COUNT", "COUNT is missing"),
-        ("ALERT.BATCH u LEASE 0", "LEASE: 0 ms is no lease"),
+        (
+            "ALERT.BATCH u LEASE 0",
+            "LEASE: 0 ms is not from 1 ms to 10 years",
+        ),
         ("ALERT.BATCH u LEASE 3651d", "LEASE: 315446400000 ms"),
         ("ALERT.BATCH u LEASE", "LEASE is missing"),
         ("ALERT.BATCH u NOW now", "NOW is given twice"),

@@ -71,7 +71,14 @@ fn populate(con: &mut Connection) {
 #[track_caller]
 fn answers(con: &mut Connection, line: &str, key: &str, part: &str, nonsense: &[u8]) {
     let Err(error) = cmd!(con, line) else { return };
-    let known = ["ERR", "BADJSON", "WRONGTYPE", "NOSHADOW", "VERSIONCONFLICT"];
+    let known = [
+        "ERR",
+        "BADJSON",
+        "WRONGTYPE",
+        "NOSHADOW",
+        "VERSIONCONFLICT",
+        "TOOLARGE",
+    ];
     let of_contract = error.code().is_some_and(|code| known.contains(&code));
     let shown = nonsense.escape_ascii();
     assert!(of_contract, "{key} {part} {shown}: {line}: {error}");
@@ -120,6 +127,25 @@ fn nonsense_in_any_field_stops_no_command() {
     }
     assert!(server.is_alive());
     assert!(!server.log().contains("panic"), "{}", server.log());
+}
+
+/// Taking such a text apart used up the stack: whoever may write the hash could end the server.
+#[test]
+fn a_document_that_nests_without_end_ends_no_server() {
+    let mut server = quick();
+    let mut con = server.connection();
+    let deep = format!("{}1{}", "{\"a\":".repeat(300_000), "}".repeat(300_000));
+    for part in ["reported_state", "desired_state", "delta"] {
+        for write in WRITES {
+            cmd!(con, "FLUSHALL").text();
+            populate(&mut con);
+            cmd!(con, "HSET", "device:state:d", part, &deep).int();
+            for line in READS.iter().chain([write]) {
+                answers(&mut con, line, "device:state:d", part, b"a deep text");
+            }
+        }
+    }
+    assert!(server.is_alive());
 }
 
 #[test]
