@@ -112,12 +112,18 @@ impl Writer<'_> {
         }
     }
 
-    /// `@type`, then the fields of the message inside, or `value` where that is no object.
+    /// `@type`, then the fields of the message inside, or `value` where that is no object. One that
+    /// was never filled is an empty object.
     fn any(&mut self, any: &DynamicMessage) -> Written {
         let url = any.get_field_by_number(1);
         let url = url.as_deref().and_then(Value::as_str).unwrap_or_default();
         let bytes = any.get_field_by_number(2);
         let bytes = bytes.as_deref().and_then(Value::as_bytes);
+        let bytes = bytes.map_or(&[][..], |bytes| bytes);
+        if url.is_empty() && bytes.is_empty() {
+            self.text.extend(b"{}");
+            return Ok(true);
+        }
         let name = url.rsplit('/').next().unwrap_or_default();
         let Some(inside) = any.descriptor().parent_pool().get_message_by_name(name) else {
             return Err(format!("its Any holds '{name}', which protobuf.files lack"));
@@ -127,14 +133,12 @@ impl Writer<'_> {
                 inside.full_name(),
                 "google.protobuf.Any" | "google.protobuf.Empty" | "google.protobuf.Struct"
             );
-        let inside = DynamicMessage::decode(inside, bytes.map_or(&[][..], |bytes| bytes)).map_err(
-            |error| {
-                format!(
-                    "its Any holds no {name}: {}",
-                    super::compile::reason(&error)
-                )
-            },
-        )?;
+        let inside = DynamicMessage::decode(inside, bytes).map_err(|error| {
+            format!(
+                "its Any holds no {name}: {}",
+                super::compile::reason(&error)
+            )
+        })?;
         let start = self.text.len();
         self.text.extend(b"{\"@type\":");
         self.put(url)?;

@@ -123,6 +123,8 @@ fn any_says_its_type() {
     let url = "type.googleapis.com/google.protobuf.Duration";
     let json = format!(r#"{{"any":{{"@type":"{url}","value":"3s"}}}}"#);
     assert_eq!(tree.report_of(&json), json);
+    let never_filled = tree.report(&[0x1a, 0], ROOMY);
+    assert_eq!(never_filled.as_deref(), Ok(r#"{"any":{}}"#));
 }
 
 #[test]
