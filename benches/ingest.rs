@@ -224,7 +224,7 @@ fn main() {
         options.get("rounds"),
         options.get("servers"),
     );
-    let mut table = |append_only, file: &str| {
+    let table = |append_only, file: &str| {
         let title = format!("DEVICE.INGEST, {file}");
         rounds::show(&title, "ingest", &measure(&options, append_only))
     };
