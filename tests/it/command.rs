@@ -237,7 +237,7 @@ fn one_by_one_those_taken_in_vain_keep_their_order() {
     take(&mut con, "d COUNT 3 LEASE 1");
     wait_for_the_leases(&mut con);
     for id in &ids {
-        assert_eq!(take_ids(&mut con, "d"), [id.clone()]);
+        assert_eq!(take_ids(&mut con, "d"), [id.as_str()]);
     }
 }
 

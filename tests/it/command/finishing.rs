@@ -13,9 +13,9 @@ fn command_in(con: &mut Connection, state: &str) -> String {
         _ => give(con, "d {\"x\":1}"),
     };
     match state {
-        "taken" => assert_eq!(take_ids(con, "d LEASE 1h"), [id.clone()]),
+        "taken" => assert_eq!(take_ids(con, "d LEASE 1h"), [id.as_str()]),
         "lapsed" => {
-            assert_eq!(take_ids(con, "d LEASE 1"), [id.clone()]);
+            assert_eq!(take_ids(con, "d LEASE 1"), [id.as_str()]);
             wait_for_the_leases(con);
         }
         "dead" => wear_out(con, &id),

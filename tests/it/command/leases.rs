@@ -10,7 +10,7 @@ fn a_lease_keeps_a_command_from_being_handed_out_again() {
     let (_server, mut con) = with_device();
     let id = give(&mut con, "d {\"a\":1}");
     let taken_at = now_ms();
-    assert_eq!(take_ids(&mut con, "d LEASE 300"), [id.clone()]);
+    assert_eq!(take_ids(&mut con, "d LEASE 300"), [id.as_str()]);
     let (again, at) = wait_for("the lease ends", SOON, || {
         let taken = take(&mut con, "d");
         (!taken.is_empty()).then(|| (taken, now_ms()))
@@ -30,7 +30,7 @@ fn leases_are_30_seconds_unless_told_and_may_have_units() {
     ] {
         let id = give(&mut con, "d {}");
         let before = now_ms();
-        assert_eq!(take_ids(&mut con, &format!("d{option}")), [id.clone()]);
+        assert_eq!(take_ids(&mut con, &format!("d{option}")), [id.as_str()]);
         let row = list(&mut con, "d").remove(0);
         let left = match row["left_ms"].is_nil() {
             true => 0,

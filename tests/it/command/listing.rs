@@ -9,10 +9,10 @@ fn every_state_is_shown() {
     let dead = give(&mut con, "d {\"n\":1}");
     wear_out(&mut con, &dead);
     let taken = give(&mut con, "d {\"n\":2}");
-    assert_eq!(take_ids(&mut con, "d LEASE 1h"), [taken.clone()]);
+    assert_eq!(take_ids(&mut con, "d LEASE 1h"), [taken.as_str()]);
     let lapsed = give(&mut con, "d {\"n\":3}");
     for _ in 0..2 {
-        assert_eq!(take_ids(&mut con, "d LEASE 1"), [lapsed.clone()]);
+        assert_eq!(take_ids(&mut con, "d LEASE 1"), [lapsed.as_str()]);
         wait_for_the_leases_but(&mut con, 1);
     }
     let delayed = give(&mut con, "d {\"n\":4} DELAY 1h TTL 1d");

@@ -13,9 +13,9 @@ fn populate(con: &mut Connection) -> [String; 5] {
     let dead = give(con, "d {\"n\":0}");
     wear_out(con, &dead);
     let taken = give(con, "d {\"n\":1}");
-    assert_eq!(take_ids(con, "d LEASE 1h"), [taken.clone()]);
+    assert_eq!(take_ids(con, "d LEASE 1h"), [taken.as_str()]);
     let lapsed = give(con, "d {\"n\":2}");
-    assert_eq!(take_ids(con, "d LEASE 1"), [lapsed.clone()]);
+    assert_eq!(take_ids(con, "d LEASE 1"), [lapsed.as_str()]);
     wait_for_the_leases_but(con, 1);
     let waiting = give(con, "d {\"n\":3}");
     let delayed = give(con, "d {\"n\":4} DELAY 1h");

@@ -159,7 +159,7 @@ fn a_stream_of_events_without_ids_left_keeps_no_command_from_its_device() {
     let last = "18446744073709551615-18446744073709551615";
     cmd!(con, "XADD devices:events", last, "f", "v").text();
     let id = give(&mut con, "d {}");
-    assert_eq!(take_ids(&mut con, "d"), [id.clone()]);
+    assert_eq!(take_ids(&mut con, "d"), [id.as_str()]);
     assert_eq!(done(&mut con, &format!("d {id} OK")), 1);
     assert_eq!(states(&mut con), ["done"]);
 }
