@@ -102,6 +102,7 @@ impl Listener for Changes {
     }
 
     fn role_changed(ctx: &Ctx<'_>) {
+        fleet::with(fleet::Fleet::role_changed);
         queue::forget_all(ctx);
     }
 }

@@ -2,7 +2,7 @@
 
 use super::{Args, Command};
 use crate::fleet::device_commands::{self, New, TTL_MS};
-use crate::fleet::{Fleet, Result};
+use crate::fleet::{Error, Fleet, Result};
 use crate::store::command::{ArgKind, ArgSpec, KeyUse, Keys, Spec};
 use crate::store::Ctx;
 
@@ -45,6 +45,11 @@ impl Command for DeviceCommand {
             }
         }
         args.finish()?;
+        if new.delay_ms >= new.ttl_ms {
+            return Err(Error::usage(
+                "DELAY: the command would expire before it is handed out; TTL is not longer",
+            ));
+        }
 
         let command = device_commands::add(ctx, fleet, id, &new, ctx.now_ms())?;
         ctx.reply_bytes(command.to_string().as_bytes());

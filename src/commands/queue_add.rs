@@ -50,7 +50,7 @@ impl Command for QueueAdd {
         ],
     };
 
-    fn run(ctx: &Ctx<'_>, _: &Fleet, mut args: Args<'_>) -> Result<()> {
+    fn run(ctx: &Ctx<'_>, fleet: &Fleet, mut args: Args<'_>) -> Result<()> {
         let key = args.next_key("key")?;
         let mut message = NewMessage {
             body: args.next_bytes("body")?,
@@ -81,6 +81,10 @@ impl Command for QueueAdd {
             ));
         }
         let id = queue::add(ctx, key, &message, ctx.now_ms())?;
+        if ctx.selected_db() == 0 {
+            // It may be the queue of a device's commands.
+            fleet.key_changed("xadd", key.bytes());
+        }
         ctx.reply_bytes(id.to_string().as_bytes());
         Ok(())
     }

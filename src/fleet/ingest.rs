@@ -28,6 +28,11 @@ pub fn ingest(
             )));
         }
     }
+    let limit = settings::MAX_DOCUMENT_BYTES.value();
+    let details = beat.results.iter().filter_map(|r| r.detail.as_deref());
+    if let Some(detail) = details.into_iter().find(|text| text.len() as u64 > limit) {
+        return Err(Error::too_large("detail_json", detail.len(), limit));
+    }
     let replace = beat.replace;
     let heartbeat = Heartbeat {
         report: beat.report.map(|document| Patch { document, replace }),

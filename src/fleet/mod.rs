@@ -268,6 +268,12 @@ impl Fleet {
         }
     }
 
+    /// What is noted of devices is what this server did; another one was the master meanwhile, or
+    /// will be.
+    pub fn role_changed(&self) {
+        self.deadlines.borrow_mut().forget_notes();
+    }
+
     /// Another data set took the place of the one that was.
     pub fn data_replaced(&self, what: Replaced) {
         self.types.forget();

@@ -11,8 +11,8 @@ use super::{api, guarded, Ctx, RString};
 
 /// Something happened outside our commands.
 pub trait Listener {
-    /// A key of database 0 changed as a hash or as a whole (deleted, renamed, restored), or
-    /// expired, and it was not this module that did it. Nothing may be written here: on replicas and in the append-only file the writes
+    /// A key of database 0 changed as a hash, a stream or as a whole (deleted, renamed, restored),
+    /// or expired, and it was not this module that did it. Nothing may be written here: on replicas and in the append-only file the writes
     /// would come in the wrong order.
     fn key_changed(event: &str, key: &[u8]);
     /// A stream of any database was changed in its groups, or a key that may have been one came or
@@ -36,6 +36,7 @@ impl Ctx<'_> {
     pub fn listen<L: Listener>(&self) -> Result<(), String> {
         self.listen_for_followers();
         let classes = (raw::REDISMODULE_NOTIFY_HASH
+            | raw::REDISMODULE_NOTIFY_STREAM
             | raw::REDISMODULE_NOTIFY_GENERIC
             | raw::REDISMODULE_NOTIFY_EXPIRED) as c_int;
         // Each callback sees each event of its classes.

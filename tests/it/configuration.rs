@@ -67,6 +67,12 @@ const SETTINGS: &[Setting] = &[
         bad: &["4294967296", "1s"],
     },
     Setting {
+        name: "commands-maxlen",
+        default: "1000",
+        good: &[("1", "1"), ("100000", "100000")],
+        bad: &["0", "100001"],
+    },
+    Setting {
         name: "events-maxlen",
         default: "1000000",
         good: &[("1", "1"), ("4294967295", "4294967295")],

@@ -37,7 +37,7 @@ pub struct Beat {
 pub struct Outcome {
     pub command: String,
     pub status: Status,
-    /// JSON text.
+    /// JSON text without white space.
     pub detail: Option<String>,
 }
 
@@ -310,14 +310,16 @@ fn outcome(result: CommandResult, max_depth: usize) -> Result<Option<Outcome>, B
     let Some(command) = result.command_id.filter(|id| !id.is_empty()) else {
         return Ok(None);
     };
-    if let Some(detail) = &result.detail_json {
+    let detail = result.detail_json.map(|detail| {
         json::parse_value(detail.as_bytes(), max_depth)
-            .map_err(|error| BadPayload::Detail(command.clone(), error))?;
-    }
+            .map(|value| value.to_string())
+            .map_err(|error| BadPayload::Detail(command.clone(), error))
+    });
+    let detail = detail.transpose()?;
     Ok(Some(Outcome {
         command,
         status,
-        detail: result.detail_json,
+        detail,
     }))
 }
 

@@ -95,10 +95,13 @@ pub fn take(
         max: MAX_DELIVERIES,
         in_flight: None,
     };
-    let mut taken = queue::get(ctx, &fleet.keys.commands(id), &ask, now)?.deliveries;
+    let key = fleet.keys.commands(id);
+    let mut taken = queue::get(ctx, &key, &ask, now)?.deliveries;
     taken.sort_by_key(|delivery| delivery.entry.id);
-    if !taken.is_empty() {
-        ctx.touched(&RString::new(id.as_bytes()));
+    match taken.is_empty() {
+        // What was left may have expired.
+        true => drop_if_empty(ctx, &key)?,
+        false => ctx.touched(&RString::new(id.as_bytes())),
     }
     Ok(taken)
 }
@@ -163,7 +166,8 @@ fn text_of(fields: &[(Vec<u8>, Vec<u8>)]) -> String {
 }
 
 fn drop_if_empty(ctx: &Ctx<'_>, key: &RString) -> Result<()> {
-    if ctx.read(c"XLEN", &[Arg::Str(key)])?.int() == 0 {
+    let is_there = ctx.key_type(key) != KeyType::Missing;
+    if is_there && ctx.read(c"XLEN", &[Arg::Str(key)])?.int() == 0 {
         ctx.write(c"DEL", &[Arg::Str(key)])?;
         queue::forget(ctx, key);
     }

@@ -205,3 +205,20 @@ fn a_changed_hash_is_looked_at_afresh() {
     assert_consistent(&mut con);
     assert_told_once(&mut con);
 }
+
+/// As shadows and history: they go with their device, and without it only on request.
+#[test]
+fn commands_of_nobody_are_found_and_go_on_request() {
+    let server = Server::start();
+    let mut con = server.connection();
+    cmd!(con, "DEVICE.HEARTBEAT d").items();
+    cmd!(con, "DEVICE.COMMAND d {}").text();
+    for key in ["device:commands:ghost", "device:outcomes:ghost"] {
+        cmd!(con, "XADD", key, "*", "b", "{}").text();
+    }
+    assert_eq!(check(&mut con, "").0["dangling"], 2);
+    let (found, _) = check(&mut con, "REPAIR");
+    assert_eq!((found["dangling"], found["mended"]), (2, 2));
+    assert_eq!(cmd!(con, "KEYS *ghost").texts(), [""; 0]);
+    assert_eq!(cmd!(con, "XLEN device:commands:d").int(), 1);
+}

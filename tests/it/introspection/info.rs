@@ -69,6 +69,13 @@ fn counters_move_as_they_should() {
                 ("removed", 1),
             ],
         ),
+        (
+            "DEVICE.REGISTER c sensor",
+            &[("devices", 1), ("offline", 1), ("registered", 1)],
+        ),
+        ("DEVICE.COMMAND c {}", &[("commands", 1)]),
+        ("DEVICE.COMMAND.TAKE c", &[]),
+        ("DEVICE.COMMAND.CANCEL c 1-1", &[]),
         ("THROTTLE.HIT k 1 1h", &[("throttle_hits", 1)]),
         (
             "THROTTLE.HIT k 1 1h",
@@ -136,6 +143,8 @@ fn counters_move_as_they_should() {
         "alert_batches",
         "alert_batches_done",
         "alert_timers",
+        "commands",
+        "commands_finished",
     ];
     for (line, moves) in steps {
         let before = counters.map(|name| info_number(&mut con, name));

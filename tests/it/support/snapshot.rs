@@ -80,10 +80,17 @@ fn plain(value: &Value) -> String {
     match value {
         Value::BulkString(bytes) => bytes.escape_ascii().to_string(),
         Value::Array(items) => {
-            format!(
-                "[{}]",
-                items.iter().map(plain).collect::<Vec<_>>().join(", ")
-            )
+            let (mut items, mut shown) = (items.iter(), Vec::new());
+            while let Some(item) = items.next() {
+                // When a consumer was there is no data: a copy of the stream says otherwise.
+                if matches!(item, Value::BulkString(b) if b == b"seen-time" || b == b"active-time")
+                {
+                    items.next();
+                    continue;
+                }
+                shown.push(plain(item));
+            }
+            format!("[{}]", shown.join(", "))
         }
         Value::Nil => "nil".to_owned(),
         other => other.text(),

@@ -29,6 +29,48 @@ fn refused(message: DeviceMessage) -> String {
     read(&message).expect_err("a bad message").to_string()
 }
 
+/// A message of all kinds of fields.
+fn everything() -> DeviceMessage {
+    let lists = IntegerList {
+        values: vec![1, -2],
+    };
+    let axes = MilliList {
+        values: vec![12, -981],
+    };
+    DeviceMessage {
+        session: Some(1_700_000_000_123),
+        seq: Some(42),
+        vitals: Some(Vitals {
+            battery_percent: Some(97),
+            temperature_centi_c: Some(-512),
+            firmware_version: Some("1.4.2".into()),
+            position: Some(Position {
+                lat_e7: Some(522_296_756),
+                ..Position::default()
+            }),
+            reset_reason: Some(ResetReason::Crash as i32),
+            ..Vitals::default()
+        }),
+        metrics: vec![
+            metric("t", V::Milli(-21_400)),
+            metric("x", V::Number(0.1)),
+            metric("mode", V::Text("\u{f6}ko".into())),
+            metric("raw", V::Data(vec![0, 255, 7])),
+            metric("ports", V::Integers(lists)),
+            metric("acc", V::Millis(axes)),
+        ],
+        timestamp_ms: Some(1_700_000_100_000),
+        timeout_ms: Some(15_000),
+        replace: Some(true),
+        reported_json: Some(r#"{"a":{"b":[1,2.5,"c"]}}"#.into()),
+        command_results: vec![CommandResult {
+            command_id: Some("1700000000000-0".into()),
+            status: Some(CommandStatus::Failed as i32),
+            detail_json: Some(r#"{"code":7}"#.into()),
+        }],
+    }
+}
+
 #[test]
 fn the_empty_message_is_a_plain_heartbeat() {
     assert_eq!(decode(b"", DEPTH), Ok(Beat::default()));
@@ -176,7 +218,7 @@ fn results_of_commands() {
     };
     let message = DeviceMessage {
         command_results: vec![
-            result("1-0", CommandStatus::Ok as i32, Some("[1]")),
+            result("1-0", CommandStatus::Ok as i32, Some(" [ 1 ]\n")),
             result("2-0", CommandStatus::Rejected as i32, None),
             result("", CommandStatus::Ok as i32, None),
         ],
@@ -255,6 +297,35 @@ proptest! {
     fn any_bytes_are_read_or_refused(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
         let _ = decode(&bytes, DEPTH);
         let _ = from_base64(&bytes);
+    }
+
+    /// A message that was damaged on its way is another one, or it is refused.
+    #[test]
+    fn damaged_messages_are_read_or_refused(
+        places in proptest::collection::vec((any::<proptest::sample::Index>(), any::<u8>(), 0..4), 1..6),
+    ) {
+        let mut bytes = everything().encode_to_vec();
+        for (at, byte, kind) in places {
+            if bytes.is_empty() {
+                break;
+            }
+            let at = at.index(bytes.len());
+            match kind {
+                0 => bytes[at] = byte,
+                1 => bytes[at] ^= 1 << (byte % 8),
+                2 => bytes.truncate(at),
+                _ => bytes.insert(at, byte),
+            }
+        }
+        if let Ok(beat) = decode(&bytes, DEPTH) {
+            let report = beat.report.unwrap_or_default();
+            prop_assert!(depth_of(&report) <= DEPTH);
+            // What is read is JSON: it can be written and is read as it was.
+            let text = serde_json::to_string(&report).unwrap_or_default();
+            let again = json::parse_object(text.as_bytes(), DEPTH);
+            prop_assert_eq!(again.map_err(|error| error.to_string()), Ok(report));
+            prop_assert!(beat.seq.is_none() || beat.session.is_some());
+        }
     }
 
     #[test]
