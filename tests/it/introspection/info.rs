@@ -74,6 +74,9 @@ fn counters_move_as_they_should() {
             "THROTTLE.HIT k 1 1h",
             &[("throttle_hits", 1), ("throttle_limited", 1)],
         ),
+        ("QUEUE.ADD q body", &[("queue_added", 1)]),
+        ("QUEUE.GET q w", &[("queue_delivered", 1)]),
+        ("QUEUE.GET q w", &[]),
     ];
     let counters = [
         "devices",
@@ -92,6 +95,10 @@ fn counters_move_as_they_should() {
         "back_offs",
         "throttle_hits",
         "throttle_limited",
+        "queue_added",
+        "queue_delivered",
+        "queue_acked",
+        "queue_refused",
     ];
     for (line, moves) in steps {
         let before = counters.map(|name| info_number(&mut con, name));
