@@ -170,6 +170,8 @@ impl<'c> Queue<'c> {
     pub fn park(&mut self, ids: &[Id], deadline: u64, deliveries: u64) -> Result<()> {
         let time = times::stored(deadline);
         self.claim(WORK, NOBODY.as_bytes(), ids, time, deliveries, None)?;
+        // What expired while it was leased may go now.
+        self.known.full = None;
         for id in ids {
             self.known.pending.set(*id, Holder::Nobody, deadline);
         }

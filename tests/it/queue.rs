@@ -8,6 +8,7 @@ mod by_hand;
 mod counting;
 mod crowds;
 mod memory;
+mod model;
 mod ordered;
 mod refused;
 mod replication;

@@ -113,6 +113,9 @@ fn counters_move_as_they_should() {
             "DEVICE.REMOVE a",
             &[("devices", -1), ("offline", -1), ("removed", 1), ("alert_timers", -1)],
         ),
+        ("QUEUE.ADD q body", &[("queue_added", 1)]),
+        ("QUEUE.GET q w", &[("queue_delivered", 1)]),
+        ("QUEUE.GET q w", &[]),
     ];
     let counters = [
         "devices",
@@ -145,6 +148,10 @@ fn counters_move_as_they_should() {
         "alert_timers",
         "commands",
         "commands_finished",
+        "queue_added",
+        "queue_delivered",
+        "queue_acked",
+        "queue_refused",
     ];
     for (line, moves) in steps {
         let before = counters.map(|name| info_number(&mut con, name));
