@@ -4,6 +4,7 @@
 mod bad_input;
 mod by_hand;
 mod calls;
+mod clock;
 mod concurrency;
 mod due;
 mod held;
