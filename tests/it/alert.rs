@@ -4,7 +4,9 @@
 mod bad_input;
 mod by_hand;
 mod calls;
+mod clock;
 mod concurrency;
+mod consistent;
 mod due;
 mod held;
 mod limits;
@@ -19,6 +21,7 @@ mod steps;
 mod stories;
 mod told;
 mod vectors;
+mod workload;
 mod wrong_type;
 
 use self::calls::*;

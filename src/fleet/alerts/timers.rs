@@ -56,14 +56,16 @@ impl Fleet {
         };
         let rules = self.rules.of_type(ctx, self, &device.device_type);
         let mut step = Step::new(Records::of(self, id));
-        for (alert, record) in all {
+        for (alert, mut record) in all {
+            if record.clamp_to(now) {
+                records.put(ctx, self, &alert, &record)?;
+            }
             match record.next(|silence| self.not_before(silence)) {
                 Some((at, due)) if at <= now => match due {
                     Due::Lapsed => step.clear(&alert, record, now),
                     Due::Forgotten => step.drop_forgotten(&alert, record),
                     Due::Sight => match self.still_so(ctx, &device, &rules, &alert, &record) {
                         Some((severity, notify)) => {
-                            let mut record = record;
                             let outcome = record.sight(severity, now);
                             let raised = Raised {
                                 alert: &alert,

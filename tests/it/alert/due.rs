@@ -186,3 +186,22 @@ fn a15_one_batch_among_a_hundred_thousand_users_costs_as_among_none() {
         assert!(!batch.contains_key(command), "{batch:?}");
     }
 }
+
+/// What is handed out is brought up to date; what stays is not even looked at beyond its own item.
+#[test]
+fn a_small_batch_reads_the_records_of_its_own_items_only() {
+    let server = quick();
+    let mut con = server.connection();
+    let mut lookups = Vec::new();
+    for devices in [10, 1_000] {
+        cmd!(con, "FLUSHALL").text();
+        let script = "for i = 1, ARGV[1] do
+                redis.call('DEVICE.REGISTER', 'd-' .. i, 't')
+                redis.call('ALERT.RAISE', 'd-' .. i, 'a', 'WAIT', '0', 'NOTIFY', '1', 'u')
+            end";
+        cmd!(con, "EVAL", script, 0, devices).is_nil();
+        let (_, batch) = work(&mut con, "ALERT.BATCH u COUNT 10");
+        lookups.push(batch["keyspace_hits"]);
+    }
+    assert_eq!(lookups[0], lookups[1]);
+}

@@ -211,3 +211,28 @@ fn many_that_die_at_once_are_all_told() {
     assert_eq!(events(&mut con).of_type("alert").len() as i64, MANY);
     assert_eq!(done(&mut con, "ops", &batch.token), MANY);
 }
+
+/// A hash of the plain recipe is adopted by its first report, and has the rules of its type from then on.
+#[test]
+fn a_device_of_the_plain_recipe_has_the_rules_of_its_type() {
+    let server = quick();
+    let mut con = server.connection();
+    set_rule(&mut con, "t", "gone", r#"{"on":"offline"}"#);
+    above_70(&mut con, "hot", "v", "");
+    let fields = [
+        "device_id",
+        "d",
+        "device_type",
+        "t",
+        "status",
+        "online",
+        "last_seen",
+        "1700000000.5",
+    ];
+    cmd!(con, "HSET", "device:state:d", &fields[..]).int();
+    report(&mut con, "d", r#"{"v":71}"#);
+    assert_eq!(announced(&mut con, "d"), ["hot firing 1 1"]);
+    cmd!(con, "DEVICE.OFFLINE d").int();
+    assert_eq!(state(&mut con, "d", "gone"), "firing 1 1");
+    assert_consistent(&mut con);
+}

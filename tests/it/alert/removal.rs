@@ -84,3 +84,28 @@ fn a_removal_that_a_wrong_key_bars_changes_nothing() {
         assert_eq!(cmd!(con, "DEVICE.REMOVE", id).int(), 1);
     }
 }
+
+/// Of a device whose hash other hands deleted, CHECK takes the alerts away.
+#[test]
+fn alerts_without_a_device_are_found_by_check() {
+    let server = quick();
+    let mut con = server.connection();
+    cmd!(con, "DEVICE.REGISTER d t").int();
+    raise(&mut con, "d a KEEP 300");
+    cmd!(con, "DEL device:state:d").int();
+    for line in [
+        "ALERT.CLEAR d a",
+        "ALERT.ACK d a",
+        "ALERT.LIST d",
+        "ALERT.RAISE d b",
+    ] {
+        let words: Vec<&str> = line.split(' ').collect();
+        expect_refusal(&mut con, &words, "NODEVICE", "'d'");
+    }
+    wait_for("nobody waits for it", SOON, || {
+        info_number(&mut con, "alert_timers") == 0
+    });
+    assert_eq!(announced(&mut con, "d"), ["a firing 1 1"]);
+    cmd!(con, "DEVICE.CHECK 0 COUNT 10000 REPAIR").items();
+    assert_eq!(cmd!(con, "EXISTS device:alerts:d").int(), 0);
+}

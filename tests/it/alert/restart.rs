@@ -252,6 +252,23 @@ fn every_alert_with_a_time_is_found_again_after_a_load() {
     assert_eq!(cmd!(con, "HLEN device:alerts:d-7").int(), 1);
 }
 
+/// The walk over the keys takes the prefix by its letters.
+#[test]
+fn alerts_are_found_again_below_any_prefix() {
+    for prefix in ["a*[b]?:", "\\^x", "📟"] {
+        let mut server = with_rdb()
+            .config("devicestate.restart-grace", 0)
+            .module_arg("key-prefix", prefix)
+            .start();
+        let mut con = server.connection();
+        cmd!(con, "DEVICE.REGISTER d t").int();
+        raise(&mut con, "d a KEEP 500");
+        server.restart();
+        let mut con = server.connection();
+        wait_for("it clears", SOON, || state(&mut con, "d", "a") == "none");
+    }
+}
+
 #[test]
 fn alerts_survive_what_replaces_the_data_set() {
     let server = quick();

@@ -212,13 +212,17 @@ impl Record {
         self.state == State::Cleared && now >= clock_ends
     }
 
-    /// A clock that was set back must not keep an alert silent for longer than its own.
-    fn clamp_to(&mut self, now: u64) {
-        self.since = self.since.min(now);
-        self.last = self.last.min(now);
-        if let Some(told) = &mut self.told {
-            told.at = told.at.min(now);
+    /// A clock that was set back must not keep an alert silent for longer than its own, nor make it
+    /// last. True when it was.
+    pub fn clamp_to(&mut self, now: u64) -> bool {
+        let told_at = self.told.as_mut().map(|told| &mut told.at);
+        let times = [Some(&mut self.since), Some(&mut self.last), told_at];
+        let mut was_set_back = false;
+        for time in times.into_iter().flatten().filter(|time| **time > now) {
+            *time = now;
+            was_set_back = true;
         }
+        was_set_back
     }
 
     /// A raise. Where the outcome is told, the caller tells it and says so by [`Record::told_now`].

@@ -77,13 +77,14 @@ pub fn batch(
         user.drop_due(ctx, fleet)?;
         return Ok(None);
     }
-    for (name, item) in &mut pending {
-        user.take_over(ctx, fleet, name, item);
-    }
     pending.sort_by(|(a_name, a), (b_name, b)| {
         (b.severity, a.first, a_name).cmp(&(a.severity, b.first, b_name))
     });
     let rest = pending.split_off(fetch.count.min(pending.len()));
+    // Neither the severity nor the first fact changes by that: a raise that is worse is told.
+    for (name, item) in &mut pending {
+        user.take_over(ctx, fleet, name, item);
+    }
     let lease = Lease {
         token: format!("{now}-{}", next_sequence(now)),
         until: now.saturating_add(fetch.lease_ms),
