@@ -77,16 +77,16 @@ fn an_operator_can_revive_a_dead_command() {
 fn a_delayed_command_is_handed_out_when_its_time_has_come() {
     let (_server, mut con) = with_device();
     let before = now_ms();
-    let late = give(&mut con, "d {\"a\":1} DELAY 300");
+    let late = give(&mut con, "d {\"a\":1} DELAY 800");
     let at_once = give(&mut con, "d {\"a\":2} DELAY 0");
     let row = list(&mut con, "d").remove(0);
     assert_eq!(row["state"].text(), "delayed");
-    assert!((1..=300).contains(&row["left_ms"].int()), "{row:?}");
+    assert!((1..=800).contains(&row["left_ms"].int()), "{row:?}");
     assert_eq!(waiting(&mut con, "d"), 1);
     assert_eq!(take_ids(&mut con, "d COUNT 9"), [at_once]);
     assert_eq!(waiting(&mut con, "d"), 0);
     wait_for("the delay is over", SOON, || waiting(&mut con, "d") == 1);
-    assert!(now_ms() >= before + 300);
+    assert!(now_ms() >= before + 800);
     assert_eq!(take(&mut con, "d"), [(late, "{\"a\":1}".to_owned(), 1)]);
 }
 
@@ -115,12 +115,12 @@ fn what_is_not_done_in_its_time_to_live_goes() {
 #[test]
 fn what_is_taken_and_expires_is_not_handed_out_again_but_may_still_be_done() {
     let (_server, mut con) = with_device();
-    let start = now_ms();
     let [done_late, never_done] =
-        [1, 2].map(|n| give(&mut con, &format!("d {{\"n\":{n}}} TTL 150")));
+        [1, 2].map(|n| give(&mut con, &format!("d {{\"n\":{n}}} TTL 800")));
     assert_eq!(take_ids(&mut con, "d COUNT 2 LEASE 100").len(), 2);
+    let taken = now_ms();
     wait_for("time to live and lease are over", SOON, || {
-        now_ms() > start + 160
+        now_ms() > taken + 800
     });
     assert_eq!(done(&mut con, &format!("d {done_late} OK")), 1);
     assert_eq!(take(&mut con, "d COUNT 9"), []);
@@ -132,9 +132,9 @@ fn what_is_taken_and_expires_is_not_handed_out_again_but_may_still_be_done() {
 #[test]
 fn when_the_last_command_expires_the_queue_goes() {
     let (_server, mut con) = with_device();
-    let start = now_ms();
     give(&mut con, "d {\"a\":1} TTL 1");
-    wait_for("it is over", SOON, || now_ms() > start + 10);
+    let given = now_ms();
+    wait_for("it is over", SOON, || now_ms() > given + 1);
     assert_eq!(take(&mut con, "d"), []);
     assert_eq!(cmd!(con, "EXISTS device:commands:d").int(), 0);
     assert_eq!(waiting(&mut con, "d"), 0);
