@@ -32,9 +32,12 @@ pub struct Known {
 /// Queues of which nothing is pending may be forgotten when there are more than so many.
 const KEEP: usize = 10_000;
 
+/// By key; `None` while a command has it.
+type OfDatabase = HashMap<Box<[u8]>, Option<Box<Known>>>;
+
 #[derive(Default)]
 struct Memory {
-    queues: HashMap<i32, HashMap<Box<[u8]>, Option<Box<Known>>>>,
+    queues: HashMap<i32, OfDatabase>,
     count: usize,
     tidy_at: usize,
     /// Grows when something is forgotten.
@@ -109,8 +112,9 @@ impl Memory {
             return;
         }
         let is_kept = |known: &Option<Box<Known>>| {
-            let is_empty = |known: &Box<Known>| known.pending.is_empty();
-            !known.as_ref().is_none_or(is_empty)
+            known
+                .as_ref()
+                .is_some_and(|known| !known.pending.is_empty())
         };
         for queues in self.queues.values_mut() {
             queues.retain(|_, known| is_kept(known));

@@ -22,6 +22,7 @@ mod memory;
 mod open;
 mod settle;
 mod wake;
+mod write;
 
 pub use add::{add, NewMessage};
 pub use get::{get, Ask, Delivery};

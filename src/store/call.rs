@@ -1,6 +1,6 @@
 //! Calling the server's own commands.
 
-use std::cell::{Cell, RefCell};
+use std::cell::Cell;
 use std::ffi::CStr;
 use std::fmt;
 use std::marker::PhantomData;
@@ -9,6 +9,7 @@ use std::mem::ManuallyDrop;
 use devicestate_core::queue::Id;
 use redis_module::raw;
 
+use super::names::string_of;
 use super::{api, Ctx, RString};
 
 /// One argument of a call.
@@ -60,37 +61,6 @@ pub fn pair<'a>(field: impl Into<Arg<'a>>, value: impl Into<Arg<'a>>) -> [Arg<'a
 /// A field of a constant name and its value.
 pub fn named<'a>(field: &'static str, value: impl Into<Arg<'a>>) -> [Arg<'a>; 2] {
     [Arg::Name(field), value.into()]
-}
-
-/// A constant and its string.
-type Named = Option<(&'static str, RString)>;
-
-/// More than there are constants, and a power of two.
-const PLACES: usize = 512;
-
-thread_local! {
-    /// Those in use, each at the place that its address says, or the next free one.
-    static NAMES: RefCell<Vec<Named>> = RefCell::new((0..PLACES).map(|_| None).collect());
-}
-
-/// The string of a constant, which lives as long as the module.
-fn string_of(name: &'static str) -> *mut raw::RedisModuleString {
-    NAMES.with_borrow_mut(|names| {
-        let mut place = name.as_ptr() as usize ^ name.len() << 4;
-        loop {
-            place %= PLACES;
-            match &mut names[place] {
-                Some((known, string)) if std::ptr::eq(*known, name) => return string.as_ptr(),
-                Some(_) => place += 1,
-                free => {
-                    let string = RString::new(name.as_bytes());
-                    let raw = string.as_ptr();
-                    *free = Some((name, string));
-                    return raw;
-                }
-            }
-        }
-    })
 }
 
 thread_local!(static DOING: Cell<Doing> = const { Cell::new(Doing::Nothing) });

@@ -23,6 +23,7 @@ pub mod info;
 mod key;
 mod log;
 mod module;
+mod names;
 mod reply;
 mod rstring;
 pub mod settings;

@@ -14,6 +14,7 @@ mod refused;
 mod replication;
 mod together;
 mod vectors;
+mod waiting_ends;
 
 use redis::{Connection, RedisResult, Value};
 
