@@ -2,9 +2,10 @@
 
 use devicestate_core::queue::message::Message;
 
-use super::{Args, Command};
+use super::{require, Args, Command};
 use crate::fleet::device_commands::{self, LEASE_MS};
 use crate::fleet::{Fleet, Result};
+use crate::store::acl::Access;
 use crate::store::command::{ArgKind, ArgSpec, KeyUse, Keys, Spec};
 use crate::store::Ctx;
 
@@ -13,7 +14,8 @@ const MAX_COUNT: u64 = 10_000;
 
 /// Hands out commands that wait, in the order in which they were given: `[[cmd, json, deliveries] ...]`,
 /// one unless COUNT says otherwise. What is not done within LEASE (30 s) is handed out again; what was
-/// handed out five times in vain is dead.
+/// handed out five times in vain is dead. Beside the id, the user needs write permission for
+/// `device:commands:<id>`.
 pub struct CommandTake;
 
 impl Command for CommandTake {
@@ -44,6 +46,7 @@ impl Command for CommandTake {
             }
         }
         args.finish()?;
+        require(ctx, Access::Write, &fleet.keys.commands(id))?;
 
         let count = usize::try_from(count).unwrap_or(usize::MAX);
         let taken = device_commands::take(ctx, fleet, id, count, lease_ms, ctx.now_ms())?;

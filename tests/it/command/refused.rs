@@ -311,6 +311,14 @@ fn a_user_needs_the_id_and_reading_is_enough_to_list() {
     let mut tenant = server.connection();
     cmd!(con, "ACL SETUSER tenant on >secret +@all ~d").text();
     cmd!(tenant, "AUTH tenant secret").text();
+    // Who takes needs the queue as well.
+    expect_error(
+        &mut tenant,
+        &["DEVICE.COMMAND.TAKE", "d"],
+        "NOPERM",
+        "device:commands:d",
+    );
+    cmd!(con, "ACL SETUSER tenant ~device:commands:d").text();
     for line in calls("d") {
         assert!(cmd!(tenant, &line).is_ok(), "{line}");
     }
@@ -322,8 +330,8 @@ fn a_user_needs_the_id_and_reading_is_enough_to_list() {
     for line in calls("other") {
         forbidden(&line);
     }
-    // The keys behind it are none of the tenant's.
-    forbidden("XRANGE device:commands:d - +");
+    // The other keys behind it are none of the tenant's.
+    forbidden("XRANGE device:outcomes:d - +");
     cmd!(con, "ACL SETUSER tenant resetkeys %R~d").text();
     for line in &calls("d")[1..] {
         forbidden(line);

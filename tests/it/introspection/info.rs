@@ -73,8 +73,11 @@ fn counters_move_as_they_should() {
             "DEVICE.REGISTER c sensor",
             &[("devices", 1), ("offline", 1), ("registered", 1)],
         ),
-        ("DEVICE.COMMAND c {}", &[("commands", 1)]),
-        ("DEVICE.COMMAND.TAKE c", &[]),
+        (
+            "DEVICE.COMMAND c {}",
+            &[("commands", 1), ("queue_added", 1)],
+        ),
+        ("DEVICE.COMMAND.TAKE c", &[("queue_delivered", 1)]),
         ("DEVICE.COMMAND.CANCEL c 1-1", &[]),
         ("THROTTLE.HIT k 1 1h", &[("throttle_hits", 1)]),
         (

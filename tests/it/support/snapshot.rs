@@ -65,6 +65,9 @@ fn lines(key: &Value) -> Vec<String> {
         "hash" | "zset" | "stream" => content
             .chunks(2)
             .map(|p| format!("{}: {}", plain(&p[0]), plain(&p[1])))
+            // The server keeps no account of what a module deletes; its replicas do.
+            .filter(|line| !line.starts_with("max-deleted-entry-id: "))
+            .filter(|line| !line.starts_with("recorded-first-entry-id: "))
             .collect(),
         _ => content.iter().map(plain).collect(),
     };
@@ -82,9 +85,10 @@ fn plain(value: &Value) -> String {
         Value::Array(items) => {
             let (mut items, mut shown) = (items.iter(), Vec::new());
             while let Some(item) = items.next() {
-                // When a consumer was there is no data: a copy of the stream says otherwise.
-                if matches!(item, Value::BulkString(b) if b == b"seen-time" || b == b"active-time")
-                {
+                // When a consumer was there is no data, nor is how far behind a group is: a copy of
+                // the stream says otherwise.
+                const NO_DATA: [&[u8]; 3] = [b"seen-time", b"active-time", b"lag"];
+                if matches!(item, Value::BulkString(b) if NO_DATA.contains(&b.as_slice())) {
                     items.next();
                     continue;
                 }
