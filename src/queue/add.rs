@@ -121,7 +121,7 @@ fn expired(queue: &mut Queue<'_>, now: u64) -> Result<Vec<Id>> {
     if queue.dead() > 0 {
         let mut living = Vec::with_capacity(expired.len());
         for id in expired {
-            if groups::find(queue.ctx, queue.key, DEAD, id, None, now)?.is_none() {
+            if groups::find(queue.ctx, queue.key, DEAD, id, None)?.is_none() {
                 living.push(id);
             }
         }

@@ -167,7 +167,7 @@ impl<'q, 'c> Walk<'q, 'c> {
         self.looks += 1;
         let (ctx, key) = (self.queue.ctx, self.queue.key);
         let pending = &mut self.queue.known.pending;
-        let Some(found) = groups::find(ctx, key, WORK, id, None, self.now)? else {
+        let Some(found) = groups::find(ctx, key, WORK, id, None)? else {
             pending.remove(id);
             return Ok(Outcome::Gone);
         };
@@ -182,7 +182,13 @@ impl<'q, 'c> Walk<'q, 'c> {
             return Ok(Outcome::Gone);
         };
         let message = Message::read(entry.pairs());
-        match fate::of_due(&message, found.deliveries, self.ask.max, self.now) {
+        let fate = fate::of_due(&message, found.deliveries, self.ask.max, self.now);
+        if matches!(fate, Fate::Expire | Fate::Bury(_)) && id > self.last {
+            // When the walk over new messages comes to it, it is none.
+            self.queue.known.dead_ahead.insert(id);
+        }
+        let pending = &mut self.queue.known.pending;
+        match fate {
             Fate::Deliver(deliveries) => {
                 pending.set(id, Holder::Worker, self.deadline);
                 self.again.entry(deliveries).or_default().push(id);

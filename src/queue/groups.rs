@@ -143,10 +143,10 @@ pub fn find(
     group: &'static str,
     id: Id,
     consumer: Option<&[u8]>,
-    now: u64,
 ) -> Result<Option<Taken>> {
     let mut args = vec![key.into(), Arg::Name(group), id.into(), id.into(), 1.into()];
     args.extend(consumer.map(Arg::from));
+    let now = ctx.idle_clock_ms();
     let reply = ctx.read(c"XPENDING", &args)?;
     Ok(reply.part(0).and_then(|entry| Taken::read(&entry, now)))
 }
@@ -158,7 +158,6 @@ pub fn page(
     group: &'static str,
     first: Id,
     count: u64,
-    now: u64,
 ) -> Result<Vec<Taken>> {
     let args = [
         key.into(),
@@ -167,6 +166,7 @@ pub fn page(
         "+".into(),
         count.into(),
     ];
+    let now = ctx.idle_clock_ms();
     let reply = ctx.read(c"XPENDING", &args)?;
     let entries = reply.parts();
     Ok(entries
@@ -184,7 +184,7 @@ fn walk(
 ) -> Result<()> {
     let mut next = Some(first);
     while let Some(first) = next {
-        let entries = page(ctx, key, group, first, PAGE, ctx.now_ms())?;
+        let entries = page(ctx, key, group, first, PAGE)?;
         let is_last = (entries.len() as u64) < PAGE;
         next = entries.last().and_then(|taken| taken.id.next());
         entries.into_iter().for_each(&mut each);

@@ -77,11 +77,11 @@ pub fn pending(ctx: &Ctx<'_>, key: &RString, count: u64, now: u64) -> Result<Vec
     groups.check(ctx, key, &mut Known::default())?;
     let mut rows = Vec::new();
     if groups.work.is_some() {
-        let work = page(ctx, key, WORK, Id::ZERO, count, now)?;
+        let work = page(ctx, key, WORK, Id::ZERO, count)?;
         rows.extend(work.into_iter().map(|taken| Row::of_work(taken, now)));
     }
     if groups.dead.is_some() {
-        let dead = page(ctx, key, DEAD, Id::ZERO, count, now)?;
+        let dead = page(ctx, key, DEAD, Id::ZERO, count)?;
         rows.extend(dead.into_iter().map(Row::of_dead));
     }
     rows.sort_by_key(|row| row.id);

@@ -53,7 +53,7 @@ pub fn nack(
         return Ok(0);
     };
     let mut held: BTreeMap<u64, Vec<Id>> = BTreeMap::new();
-    for (id, deliveries) in held_by(&queue, worker, ids, now)? {
+    for (id, deliveries) in held_by(&queue, worker, ids)? {
         held.entry(deliveries).or_default().push(id);
     }
     for (deliveries, ids) in &held {
@@ -90,7 +90,7 @@ pub fn touch(
     let Some(mut queue) = Queue::open(ctx, key, Look::Never)? else {
         return Ok(0);
     };
-    let held = held_by(&queue, worker, ids, now)?;
+    let held = held_by(&queue, worker, ids)?;
     let mut renewed: BTreeMap<(u64, u64), Vec<Id>> = BTreeMap::new();
     for (id, deliveries) in &held {
         let wanted = now.saturating_add(ms);
@@ -124,7 +124,7 @@ pub fn kick(ctx: &Ctx<'_>, key: &RString, ids: &[Id], now: u64) -> Result<u64> {
     let mut revived = Vec::new();
     if queue.known.has_our_dead {
         for id in ids {
-            if find(ctx, key, DEAD, *id, None, now)?.is_none() {
+            if find(ctx, key, DEAD, *id, None)?.is_none() {
                 continue;
             }
             let end = expires_at(&queue, *id)?;
@@ -147,11 +147,11 @@ pub fn kick(ctx: &Ctx<'_>, key: &RString, ids: &[Id], now: u64) -> Result<u64> {
 }
 
 /// Which of these messages the worker has, and how often each was delivered.
-fn held_by(queue: &Queue<'_>, worker: &[u8], ids: &[Id], now: u64) -> Result<Vec<(Id, u64)>> {
+fn held_by(queue: &Queue<'_>, worker: &[u8], ids: &[Id]) -> Result<Vec<(Id, u64)>> {
     let mut held = Vec::new();
     if queue.known.has_our_work {
         for id in ids {
-            if let Some(found) = find(queue.ctx, queue.key, WORK, *id, Some(worker), now)? {
+            if let Some(found) = find(queue.ctx, queue.key, WORK, *id, Some(worker))? {
                 held.push((*id, found.deliveries));
             }
         }

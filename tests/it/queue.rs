@@ -107,28 +107,35 @@ fn dead(con: &mut Connection, key: &str) -> Vec<(String, i64)> {
     }
 }
 
-/// As if so much time had gone by for the leases and delays of a queue. The module notices: the key
-/// is renamed and back.
+/// As if so much time had gone by for the leases and delays of a queue, to the millisecond. The module
+/// notices: the key is renamed and back.
 #[track_caller]
 fn let_pass(con: &mut Connection, key: &str, ms: i64) {
-    for row in cmd!(con, "XPENDING", key, "work", "-", "+", 10_000).items() {
-        let [id, consumer] = [0, 1].map(|at| row.at(at).text());
-        let [idle, deliveries] = [2, 3].map(|at| row.at(at).int());
-        cmd!(
-            con,
-            "XCLAIM",
-            key,
-            "work",
-            consumer,
-            0,
-            id,
-            "IDLE",
-            idle + ms,
-            "RETRYCOUNT",
-            deliveries,
-            "JUSTID"
-        )
-        .items();
+    let groups = cmd!(con, "XINFO STREAM", key, "FULL", "COUNT", 0);
+    for group in groups.fields()["groups"].items() {
+        let group = group.fields();
+        if group["name"].text() != "work" {
+            continue;
+        }
+        for row in group["pending"].items() {
+            let [id, consumer] = [0, 1].map(|at| row.at(at).text());
+            let [time, deliveries] = [2, 3].map(|at| row.at(at).int());
+            cmd!(
+                con,
+                "XCLAIM",
+                key,
+                "work",
+                consumer,
+                0,
+                id,
+                "TIME",
+                time - ms,
+                "RETRYCOUNT",
+                deliveries,
+                "JUSTID"
+            )
+            .items();
+        }
     }
     forget(con, key);
 }

@@ -214,6 +214,37 @@ fn q25_a_message_that_kills_its_workers_is_dead_after_exactly_max_deliveries() {
     assert_eq!(stat(&mut con, "q"), [0, 0, 0, 1]);
 }
 
+/// Found by the model: one that was delivered before its turn, because its delay ended, is dead when
+/// the same GET comes to its turn.
+#[test]
+fn what_dies_or_expires_ahead_of_its_turn_is_not_new_when_its_turn_comes() {
+    let server = Server::start();
+    let mut con = server.connection();
+    let con = &mut con;
+    let dies = add(con, "q", "dies", "DELAY 1h");
+    add(con, "q", "first", "");
+    let_pass(con, "q", HOUR);
+    // Due, and so before the one that is new; the new one behind it is not come to.
+    assert_eq!(get(con, "q w LEASE 1h MAX 1"), bodies(&[("dies", 1)]));
+    let_pass(con, "q", HOUR);
+    assert_eq!(
+        get(con, "q w COUNT 5 LEASE 1h MAX 1"),
+        bodies(&[("first", 1)])
+    );
+    assert_eq!(dead(con, "q"), [(dies, 1)]);
+    assert_eq!(stat(con, "q"), [0, 0, 1, 1]);
+
+    add(con, "p", "expires", "DELAY 1 TTL 150");
+    let until = now_ms() + 150;
+    add(con, "p", "first", "");
+    wait_for("the delay ends", SOON, || stat(con, "p")[0] == 2);
+    assert_eq!(get(con, "p w LEASE 1"), bodies(&[("expires", 1)]));
+    wait_for("it expires", SOON, || now_ms() >= until);
+    assert_eq!(get(con, "p w COUNT 5 LEASE 1h"), bodies(&[("first", 1)]));
+    assert_eq!(info_number(con, "queue_expired"), 1);
+    assert_eq!(stat(con, "p"), [0, 0, 1, 0]);
+}
+
 /// MAX 0.
 #[test]
 fn without_a_maximum_a_message_comes_for_ever() {
