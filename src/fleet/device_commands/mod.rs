@@ -52,6 +52,7 @@ pub fn add(ctx: &Ctx<'_>, fleet: &Fleet, id: &str, new: &New<'_>, now: u64) -> R
         maxlen: Some(settings::COMMANDS_MAXLEN.value()),
         delay_ms: new.delay_ms,
     };
+    keep_ids_apart(ctx, &key, &fleet.keys.outcomes(id), now)?;
     let command = queue::add(ctx, &key, &message, now)?;
     fleet.command_waits(id);
     let command_id = command.to_string();
@@ -68,6 +69,30 @@ pub fn add(ctx: &Ctx<'_>, fleet: &Fleet, id: &str, new: &New<'_>, now: u64) -> R
     events::signal(ctx, &device, c"device.command");
     fleet.stats.commands.add(1);
     Ok(command)
+}
+
+/// A queue that is made anew knows nothing of the ids of the one before: a command that is over may
+/// have got its id in this very millisecond, or by a clock that was set back since. The new queue goes
+/// on behind it.
+fn keep_ids_apart(ctx: &Ctx<'_>, key: &RString, outcomes: &RString, now: u64) -> Result<()> {
+    if ctx.key_type(key) != KeyType::Missing {
+        return Ok(());
+    }
+    let Some(last) = outcomes::last_id(ctx, outcomes, now)? else {
+        return Ok(());
+    };
+    let (id, body) = (last.to_string(), devicestate_core::queue::message::BODY);
+    let args = [
+        Arg::Str(key),
+        "MAXLEN".into(),
+        "=".into(),
+        0.into(),
+        id.as_str().into(),
+        Arg::Name(body),
+        "".into(),
+    ];
+    ctx.write(c"XADD", &args)?;
+    Ok(())
 }
 
 /// Into `devices:events`. The command is in its queue already, which is what counts.

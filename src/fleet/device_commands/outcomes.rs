@@ -1,6 +1,7 @@
 //! What became of the last commands of a device: the stream `device:outcomes:<id>`.
 
 use devicestate_core::message::Status;
+use devicestate_core::queue::Id;
 
 use crate::fleet::presence::expect;
 use crate::fleet::Result;
@@ -65,6 +66,18 @@ pub fn append(ctx: &Ctx<'_>, key: &RString, finished: &Finished) -> Result<()> {
     }
     ctx.write(c"XADD", &args)?;
     Ok(())
+}
+
+/// The highest id of the commands that were over at `now` or later; `None`: there are none.
+pub fn last_id(ctx: &Ctx<'_>, key: &RString, now: u64) -> Result<Option<Id>> {
+    expect(ctx, key, KeyType::Stream)?;
+    let now = now.to_string();
+    let range = [Arg::Str(key), now.as_str().into(), "+".into()];
+    let entries = ctx.read(c"XRANGE", &range)?.stream_entries();
+    let ids = entries.iter().filter_map(Finished::read);
+    Ok(ids
+        .filter_map(|finished| Id::parse(finished.command_id.as_bytes()))
+        .max())
 }
 
 /// The oldest first; what another program put there is passed over.

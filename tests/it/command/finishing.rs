@@ -166,3 +166,16 @@ fn what_is_no_command_of_the_device_is_not_settled() {
     // The short form of an id, as stream commands take it.
     assert_eq!(done(&mut con, &format!("d {ms} OK")), 1);
 }
+
+/// A queue without commands is no key, and the next one began with the ids of the one before.
+#[test]
+fn commands_given_in_the_same_millisecond_never_share_an_id() {
+    let (_server, mut con) = with_device();
+    let script =
+        "local ids = {} for i = 1, 20 do local id = redis.call('DEVICE.COMMAND', 'd', '{}') \
+                  redis.call('DEVICE.COMMAND.DONE', 'd', id, 'OK') ids[i] = id end return ids";
+    let ids = cmd!(con, "EVAL", script, 0).texts();
+    let different: std::collections::BTreeSet<&String> = ids.iter().collect();
+    assert_eq!(different.len(), 20, "{ids:?}");
+    assert_eq!(cmd!(con, "EXISTS device:commands:d").int(), 0);
+}
