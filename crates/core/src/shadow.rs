@@ -9,6 +9,7 @@ pub mod delta;
 pub mod document;
 pub mod merge;
 pub mod request;
+mod scanner;
 pub mod times;
 
 #[cfg(test)]
