@@ -4,7 +4,9 @@ use devicestate_core::session::{Stale, Stored};
 
 use super::device::ONLINE;
 use super::shadow::{self, Fence, Patch, Update};
-use super::{alerts, device_commands, presence, registry, settings, Device, Error, Fleet, Result};
+use super::{
+    alerts, device_commands, presence, registry, settings, Device, Error, Fleet, Known, Result,
+};
 use crate::store::{Arg, Ctx, HashKey, KeyType, RString};
 
 /// What came with a heartbeat.
@@ -42,8 +44,9 @@ pub fn beat(
         return Ok(outcome);
     }
     let outcome = full(ctx, fleet, id, heartbeat, now)?;
+    let noted = fleet.deadlines.borrow().note(id).unwrap_or_default();
     Ok(Outcome {
-        commands: device_commands::waiting(ctx, fleet, id, now),
+        commands: commands(ctx, fleet, id, noted, now),
         ..outcome
     })
 }
@@ -112,10 +115,7 @@ fn steady(
     });
     ctx.touched(&key);
     ctx.touched(id_key);
-    let commands = match noted.has_no_commands() {
-        true => 0,
-        false => device_commands::waiting(ctx, fleet, id, now),
-    };
+    let commands = commands(ctx, fleet, id, noted, now);
     Ok(Some(Outcome {
         came_online: false,
         applied: true,
@@ -123,6 +123,14 @@ fn steady(
         delta,
         commands,
     }))
+}
+
+/// How many commands a device could take; asked for only if it may have any.
+fn commands(ctx: &Ctx<'_>, fleet: &Fleet, id: &str, noted: Known, now: u64) -> u64 {
+    match noted.has_no_commands() {
+        true => 0,
+        false => device_commands::waiting(ctx, fleet, id, now),
+    }
 }
 
 fn number(hash: &HashKey<'_>, field: &RString) -> Option<u64> {
