@@ -251,7 +251,7 @@ impl<'a> Args<'a> {
     /// A device's timeout: 0 for none, else from 100 ms to 10 years.
     pub fn next_timeout(&mut self) -> Result<u64> {
         let ms = self.next_ms("TIMEOUT")?;
-        if ms == 0 || (settings::MIN_TIMEOUT_MS..=settings::MAX_TIMEOUT_MS).contains(&ms) {
+        if settings::is_timeout(ms) {
             return Ok(ms);
         }
         Err(Error::usage(format_args!(

@@ -49,7 +49,7 @@ impl Command for Ingest {
             true => message::from_base64(payload).and_then(|bytes| decode(&bytes)),
             false => decode(payload),
         }
-        .map_err(|error| Error::bad_payload(&error))?;
+        .map_err(Error::bad_payload)?;
         if fence.session.is_some() {
             (beat.session, beat.seq) = (fence.session, fence.seq);
         }

@@ -1,7 +1,6 @@
 //! `DEVICE.WHY id`
 
 use super::{Args, Command};
-use crate::fleet::error::Error;
 use crate::fleet::{listing, Device, Fleet, Result};
 use crate::store::command::{ArgKind, ArgSpec, KeyUse, Keys, Spec};
 use crate::store::Ctx;
@@ -26,8 +25,7 @@ impl Command for Why {
     fn run(ctx: &Ctx<'_>, fleet: &Fleet, mut args: Args<'_>) -> Result<()> {
         let id = args.next_id()?;
         args.finish()?;
-        let device = Device::load(ctx, fleet, id)?
-            .ok_or_else(|| Error::no_device(id, "is not registered"))?;
+        let device = Device::registered(ctx, fleet, id)?;
 
         let answer = explain(ctx, fleet, &device);
         ctx.reply_map(answer.len());

@@ -56,6 +56,11 @@ impl Device {
         }
     }
 
+    /// Reads a device that must be there.
+    pub fn registered(ctx: &Ctx<'_>, fleet: &Fleet, id: &str) -> Result<Device> {
+        Device::load(ctx, fleet, id)?.ok_or_else(|| Error::no_device(id, "is not registered"))
+    }
+
     /// What there is under a device's key.
     pub fn find(ctx: &Ctx<'_>, fleet: &Fleet, id: &str) -> Result<Found> {
         if name::check(id.as_bytes()).is_err() {

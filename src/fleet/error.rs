@@ -5,7 +5,6 @@ use std::fmt;
 use devicestate_core::alert::rule::RuleError;
 use devicestate_core::escape::Quoted;
 use devicestate_core::json::JsonError;
-use devicestate_core::message::BadPayload;
 use devicestate_core::shadow::request::Refusal;
 
 use crate::store::{CallError, KeyType};
@@ -122,13 +121,8 @@ impl Error {
         ))
     }
 
-    /// A payload that is no message.
-    pub fn bad_payload(error: &BadPayload) -> Error {
-        Error::payload(error)
-    }
-
-    /// The same, where the message can be read but not be done.
-    pub fn payload(why: impl fmt::Display) -> Error {
+    /// A payload that is no message, or can't be done.
+    pub fn bad_payload(why: impl fmt::Display) -> Error {
         Error(format!("BADPAYLOAD {why}"))
     }
 

@@ -6,6 +6,9 @@ use super::sweeper::Trouble;
 use super::{settings, Device, Fleet, Result};
 use crate::store::{named, Arg, Ctx};
 
+/// What is larger than this, in bytes, is left out of stream entries.
+pub const LARGEST_IN_STREAM: usize = 1_024;
+
 /// Appends an entry to `devices:events`: `type`, `device_id`, `timestamp`, then `more`.
 ///
 /// It is the first write of every step, because it is the only one that can still fail once the

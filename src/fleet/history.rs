@@ -5,7 +5,7 @@ use devicestate_core::shadow::merge::Change;
 use super::device::UNKNOWN_TYPE;
 use super::presence::expect;
 use super::sweeper::Trouble;
-use super::{Device, Error, Fleet, Result};
+use super::{Device, Fleet, Result};
 use crate::store::{named, Arg, Ctx, KeyType, StreamEntry};
 
 /// What is recorded.
@@ -114,9 +114,7 @@ pub struct Range {
 
 /// The entries in the range.
 pub fn read(ctx: &Ctx<'_>, fleet: &Fleet, id: &str, range: &Range) -> Result<Vec<StreamEntry>> {
-    if Device::load(ctx, fleet, id)?.is_none() {
-        return Err(Error::no_device(id, "is not registered"));
-    }
+    Device::registered(ctx, fleet, id)?;
     let key = fleet.keys.history(id);
     expect(ctx, &key, KeyType::Stream)?;
     let (first, last) = ("-".to_owned(), "+".to_owned());

@@ -19,14 +19,10 @@ pub fn ingest(
     beat: Beat,
     now: u64,
 ) -> Result<heartbeat::Outcome> {
-    if let Some(timeout) = beat.timeout {
-        let is_good = timeout == 0
-            || (settings::MIN_TIMEOUT_MS..=settings::MAX_TIMEOUT_MS).contains(&timeout);
-        if !is_good {
-            return Err(Error::payload(format_args!(
-                "timeout_ms: {timeout} ms is neither 0 nor from 100 ms to 10 years"
-            )));
-        }
+    if let Some(timeout) = beat.timeout.filter(|ms| !settings::is_timeout(*ms)) {
+        return Err(Error::bad_payload(format_args!(
+            "timeout_ms: {timeout} ms is neither 0 nor from 100 ms to 10 years"
+        )));
     }
     let limit = settings::MAX_DOCUMENT_BYTES.value();
     let details = beat.results.iter().filter_map(|r| r.detail.as_deref());

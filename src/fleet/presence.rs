@@ -203,9 +203,7 @@ pub fn say_goodbye(
     session: Option<u64>,
     now: u64,
 ) -> Result<bool> {
-    let Some(mut device) = Device::load(ctx, fleet, id)? else {
-        return Err(Error::no_device(id, "is not registered"));
-    };
+    let mut device = Device::registered(ctx, fleet, id)?;
     if let Err(stale) = device.session.admits(session) {
         heartbeat::ignore(ctx, fleet, &device, stale, now)?;
         return Ok(false);

@@ -11,6 +11,11 @@ use crate::store::settings::Setting;
 pub const MAX_TIMEOUT_MS: u64 = 10 * 365 * 86_400_000;
 /// The shortest timeout that is not "none", in milliseconds.
 pub const MIN_TIMEOUT_MS: u64 = 100;
+/// Whether a device may have this timeout, in milliseconds; 0: none.
+pub fn is_timeout(ms: u64) -> bool {
+    ms == 0 || (MIN_TIMEOUT_MS..=MAX_TIMEOUT_MS).contains(&ms)
+}
+
 /// The longest history of a device.
 pub const MAX_HISTORY: u64 = 1_000_000;
 

@@ -80,7 +80,7 @@ pub fn raise(
         fleet.stats.alert_raised(outcome);
         return Ok((outcome, count));
     }
-    let mut device = known(ctx, fleet, id)?;
+    let mut device = Device::registered(ctx, fleet, id)?;
     if !was_known && records.len(ctx)? >= MAX_ALERTS {
         return Err(Error::too_many_alerts(id, MAX_ALERTS));
     }
@@ -101,7 +101,7 @@ pub fn raise(
 
 /// Clears an alert; false when it did not fire.
 pub fn clear(ctx: &Ctx<'_>, fleet: &Fleet, id: &str, alert: &str, now: u64) -> Result<bool> {
-    let mut device = known(ctx, fleet, id)?;
+    let mut device = Device::registered(ctx, fleet, id)?;
     let records = Records::of(fleet, id);
     let record = match records.get(ctx, alert)? {
         Stored::Record(record) if record.state != State::Cleared => record,
@@ -120,7 +120,7 @@ pub fn clear(ctx: &Ctx<'_>, fleet: &Fleet, id: &str, alert: &str, now: u64) -> R
 
 /// Somebody takes care of an alert; false when it does not fire, or somebody does already.
 pub fn ack(ctx: &Ctx<'_>, fleet: &Fleet, id: &str, alert: &str) -> Result<bool> {
-    let device = known(ctx, fleet, id)?;
+    let device = Device::registered(ctx, fleet, id)?;
     let records = Records::of(fleet, id);
     let mut record = match records.get(ctx, alert)? {
         Stored::Record(record) => record,
@@ -138,7 +138,7 @@ pub fn ack(ctx: &Ctx<'_>, fleet: &Fleet, id: &str, alert: &str) -> Result<bool> 
 
 /// The alerts of a device that are held or fire, by name.
 pub fn list(ctx: &Ctx<'_>, fleet: &Fleet, id: &str) -> Result<Vec<(String, Record)>> {
-    known(ctx, fleet, id)?;
+    Device::registered(ctx, fleet, id)?;
     let mut active = Records::of(fleet, id).all(ctx)?;
     active.retain(|(_, record)| record.state != State::Cleared);
     active.sort_by(|a, b| a.0.cmp(&b.0));
@@ -170,10 +170,6 @@ pub fn let_go(ctx: &Ctx<'_>, fleet: &Fleet, id: &str) -> Result<()> {
     }
     fleet.alert_deadlines.borrow_mut().remove(id);
     Ok(())
-}
-
-fn known(ctx: &Ctx<'_>, fleet: &Fleet, id: &str) -> Result<Device> {
-    Device::load(ctx, fleet, id)?.ok_or_else(|| Error::no_device(id, "is not registered"))
 }
 
 fn broken(id: &str, alert: &str) -> Error {

@@ -27,13 +27,12 @@ pub fn gone_offline(
     let data = serde_json::to_string(reason).ok();
     let data =
         data.and_then(|reason| RawValue::from_string(format!("{{\"reason\":{reason}}}")).ok());
-    let records = Records::of(fleet, &device.id);
     let mut step = Step::new(Records::of(fleet, &device.id));
     for (name, rule) in &rules.presence {
         let Condition::Offline { severity } = rule.condition else {
             continue;
         };
-        let stored = records.get(ctx, name)?.record();
+        let stored = step.records().get(ctx, name)?.record();
         let raise = raise_by(rule, severity, Origin::Presence, data.clone());
         let (record, outcome) = Record::raise(stored, &raise, now);
         let raised = Raised {
@@ -60,8 +59,9 @@ pub fn back_online(
     if !records.exist(ctx) {
         return Ok(None);
     }
-    let mut step = Step::new(Records::of(fleet, &device.id));
-    for (alert, record) in records.all(ctx)? {
+    let all = records.all(ctx)?;
+    let mut step = Step::new(records);
+    for (alert, record) in all {
         if record.by == Origin::Presence && record.state != State::Cleared {
             step.clear(&alert, record, now);
         }

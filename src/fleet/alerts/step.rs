@@ -13,14 +13,11 @@ use serde_json::Value;
 use super::records::Records;
 use super::users::{self, About};
 use super::wait_for;
-use crate::fleet::events::{self, Message};
+use crate::fleet::events::{self, Message, LARGEST_IN_STREAM};
 use crate::fleet::presence::expect;
 use crate::fleet::sweeper::Trouble;
 use crate::fleet::{history, settings, Device, Fleet, Result};
 use crate::store::{pair, Arg, Ctx, KeyType};
-
-/// Data larger than this, in bytes, is left out of stream entries.
-const LARGEST_IN_STREAM: usize = 1_024;
 
 /// How many owners of a device are notified.
 const MAX_OWNERS: usize = 64;
@@ -61,6 +58,11 @@ struct Change {
 }
 
 impl Step {
+    /// The alerts as they are stored.
+    pub fn records(&self) -> &Records {
+        &self.records
+    }
+
     pub fn new(records: Records) -> Step {
         Step {
             records,

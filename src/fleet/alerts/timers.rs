@@ -55,10 +55,10 @@ impl Fleet {
             return Ok(());
         };
         let rules = self.rules.of_type(ctx, self, &device.device_type);
-        let mut step = Step::new(Records::of(self, id));
+        let mut step = Step::new(records);
         for (alert, mut record) in all {
             if record.clamp_to(now) {
-                records.put(ctx, self, &alert, &record)?;
+                step.records().put(ctx, self, &alert, &record)?;
             }
             match record.next(|silence| self.not_before(silence)) {
                 Some((at, due)) if at <= now => match due {
@@ -78,7 +78,7 @@ impl Fleet {
                         None => step.clear(&alert, record, now),
                     },
                 },
-                Some(_) => records.schedule(self, &record),
+                Some(_) => step.records().schedule(self, &record),
                 None => {}
             }
         }

@@ -90,12 +90,11 @@ impl Sighted {
         now: u64,
     ) -> Result<Option<Step>> {
         let mut step = Step::new(Records::of(fleet, id));
-        let records = Records::of(fleet, id);
         for (index, judgement, value) in &self.seen {
             let Some((name, rule)) = self.rules.values.get(*index) else {
                 continue;
             };
-            let record = records.get(ctx, name)?.record();
+            let record = step.records().get(ctx, name)?.record();
             match (judgement, record) {
                 (Judgement::Outside { severity }, record) => {
                     let raise = raise_by(rule, *severity, Origin::Value, data_of(rule, *value));

@@ -10,10 +10,10 @@ pub mod outcomes;
 use devicestate_core::queue::message::Message as Queued;
 use devicestate_core::queue::Id;
 
-use super::events::{self, Message};
+use super::events::{self, Message, LARGEST_IN_STREAM};
 use super::presence::expect;
 use super::sweeper::Trouble;
-use super::{registry, settings, Device, Error, Fleet, Result};
+use super::{registry, settings, Device, Fleet, Result};
 use crate::queue::{self, Ask, Delivery, NewMessage, State};
 use crate::store::{Arg, Ctx, KeyType, RString};
 
@@ -27,8 +27,6 @@ pub const LEASE_MS: u64 = 30_000;
 const MAX_DELIVERIES: u64 = 5;
 /// The only worker.
 const DEVICE: &[u8] = b"device";
-/// Commands larger than this, in bytes, are left out of stream entries.
-const LARGEST_IN_STREAM: usize = 1_024;
 
 /// A command for a device.
 pub struct New<'a> {
@@ -40,7 +38,7 @@ pub struct New<'a> {
 
 /// Queues a command and tells the device; returns its id.
 pub fn add(ctx: &Ctx<'_>, fleet: &Fleet, id: &str, new: &New<'_>, now: u64) -> Result<Id> {
-    let mut device = known(ctx, fleet, id)?;
+    let mut device = Device::registered(ctx, fleet, id)?;
     let key = fleet.keys.commands(id);
     expect(ctx, &fleet.keys.events, KeyType::Stream)?;
     expect(ctx, &key, KeyType::Stream)?;
@@ -112,7 +110,7 @@ pub fn take(
     lease_ms: u64,
     now: u64,
 ) -> Result<Vec<Delivery>> {
-    known(ctx, fleet, id)?;
+    Device::registered(ctx, fleet, id)?;
     let ask = Ask {
         worker: DEVICE.to_vec(),
         count,
@@ -141,7 +139,7 @@ pub fn finish(
     result: Option<&str>,
     now: u64,
 ) -> Result<bool> {
-    let device = known(ctx, fleet, id)?;
+    let device = Device::registered(ctx, fleet, id)?;
     let key = fleet.keys.commands(id);
     let outcomes = fleet.keys.outcomes(id);
     expect(ctx, &fleet.keys.events, KeyType::Stream)?;
@@ -220,7 +218,7 @@ pub fn list(
     id: &str,
     now: u64,
 ) -> Result<(Vec<Unfinished>, Vec<Finished>)> {
-    known(ctx, fleet, id)?;
+    Device::registered(ctx, fleet, id)?;
     let key = fleet.keys.commands(id);
     expect(ctx, &key, KeyType::Stream)?;
     let rows = queue::pending(ctx, &key, settings::MAX_COMMANDS, now)?;
@@ -259,8 +257,4 @@ pub fn waiting(ctx: &Ctx<'_>, fleet: &Fleet, id: &str, now: u64) -> u64 {
         return 0;
     }
     queue::stat(ctx, &key, now).map_or(0, |stat| stat.ready)
-}
-
-fn known(ctx: &Ctx<'_>, fleet: &Fleet, id: &str) -> Result<Device> {
-    Device::load(ctx, fleet, id)?.ok_or_else(|| Error::no_device(id, "is not registered"))
 }

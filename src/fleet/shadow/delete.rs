@@ -5,7 +5,7 @@ use devicestate_core::json::Object;
 use devicestate_core::shadow::merge;
 
 use super::tell::{self, Outstanding};
-use super::{deleted_field, read::registered, Name, Place, Stored};
+use super::{deleted_field, Device, Name, Place, Stored};
 use super::{Error, Fleet, Result};
 use crate::fleet::presence::expect;
 use crate::fleet::{history, registry};
@@ -13,7 +13,7 @@ use crate::store::{Arg, Ctx, KeyType};
 
 /// Deletes a shadow; returns the version that it leaves behind.
 pub fn delete(ctx: &Ctx<'_>, fleet: &Fleet, id: &str, name: Name<'_>, now: u64) -> Result<u64> {
-    let mut device = registered(ctx, fleet, id)?;
+    let mut device = Device::registered(ctx, fleet, id)?;
     let place = Place::new(fleet, id, name);
     let stored = Stored::read(ctx, Some(&device), &place)?;
     if !stored.exists {

@@ -55,7 +55,7 @@ fn has_metadata(section: &Section, document: &Document<'_>) -> bool {
 
 /// Desired and reported value of every top-level member that differs, as JSON.
 pub fn sides(ctx: &Ctx<'_>, fleet: &Fleet, id: &str, name: Name<'_>) -> Result<String> {
-    let device = registered(ctx, fleet, id)?;
+    let device = Device::registered(ctx, fleet, id)?;
     let stored = Stored::read(ctx, Some(&device), &Place::new(fleet, id, name))?;
     if let Some(name) = name.filter(|_| !stored.exists) {
         return Err(Error::no_shadow(name));
@@ -73,7 +73,7 @@ pub fn sides(ctx: &Ctx<'_>, fleet: &Fleet, id: &str, name: Name<'_>) -> Result<S
 
 /// The named shadows that exist, sorted.
 pub fn names(ctx: &Ctx<'_>, fleet: &Fleet, id: &str) -> Result<Vec<Vec<u8>>> {
-    registered(ctx, fleet, id)?;
+    Device::registered(ctx, fleet, id)?;
     let key = fleet.keys.shadows(id);
     expect(ctx, &key, KeyType::Hash)?;
     let fields = ctx.read(c"HKEYS", &[Arg::Str(&key)])?;
@@ -84,8 +84,4 @@ pub fn names(ctx: &Ctx<'_>, fleet: &Fleet, id: &str) -> Result<Vec<Vec<u8>>> {
         .collect();
     names.sort();
     Ok(names)
-}
-
-pub(super) fn registered(ctx: &Ctx<'_>, fleet: &Fleet, id: &str) -> Result<Device> {
-    Device::load(ctx, fleet, id)?.ok_or_else(|| Error::no_device(id, "is not registered"))
 }

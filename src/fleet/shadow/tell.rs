@@ -3,13 +3,10 @@
 use super::prepared::Prepared;
 use super::Name;
 use super::{Device, Fleet, Result};
-use crate::fleet::events::{self, Message};
+use crate::fleet::events::{self, Message, LARGEST_IN_STREAM};
 use crate::fleet::sweeper::Trouble;
 use crate::fleet::{history, settings};
 use crate::store::{Arg, Ctx};
-
-/// Documents larger than this, in bytes, are left out of stream entries: their version stays.
-const LARGEST_IN_STREAM: usize = 1024;
 
 /// What is outstanding for a device.
 pub(super) struct Outstanding<'a> {
@@ -30,6 +27,7 @@ impl Outstanding<'_> {
         }
         fields.push(("version", self.version.into()));
         for (field, document) in [("delta", self.delta), ("desired_state", self.desired)] {
+            // The version of one that is left out stays.
             if document.len() <= LARGEST_IN_STREAM {
                 fields.push((field, or_empty_object(document).into()));
             }
