@@ -3,10 +3,10 @@
 //! Flags win over the file, the environment over the logins in addresses. Nothing here prints an
 //! address as it was given, because it may hold a password.
 
-use crate::address::BrokerAddress;
+use crate::mqtt::address::BrokerAddress;
+use crate::profile::native::check_prefix;
 use crate::protobuf::ProtobufConfig;
 use crate::text::one_line;
-use crate::topic::check_prefix;
 use clap::ValueEnum;
 use devicestate_core::duration;
 use redis::IntoConnectionInfo;
@@ -24,6 +24,7 @@ pub struct Config {
     pub drain_timeout: Span,
     pub mqtt: MqttConfig,
     pub redis: RedisConfig,
+    pub dead_letters: DeadLettersConfig,
     pub protobuf: ProtobufConfig,
 }
 
@@ -34,6 +35,7 @@ impl Default for Config {
             drain_timeout: Span(Duration::from_secs(5)),
             mqtt: MqttConfig::default(),
             redis: RedisConfig::default(),
+            dead_letters: DeadLettersConfig::default(),
             protobuf: ProtobufConfig::default(),
         }
     }
@@ -94,6 +96,24 @@ impl Default for RedisConfig {
             batch: 256,
             connect_timeout: Span(Duration::from_secs(5)),
             response_timeout: Span(Duration::from_secs(10)),
+        }
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct DeadLettersConfig {
+    /// The stream.
+    pub key: String,
+    /// About how many entries it keeps; 0 keeps none.
+    pub maxlen: u64,
+}
+
+impl Default for DeadLettersConfig {
+    fn default() -> Self {
+        DeadLettersConfig {
+            key: "bridge:dead-letters".into(),
+            maxlen: 10_000,
         }
     }
 }
@@ -209,6 +229,9 @@ impl Config {
             second * 5,
             second * 65_535,
         )?;
+        if self.dead_letters.key.is_empty() {
+            return Err("dead_letters.key is empty".into());
+        }
         let redis = &self.redis;
         within("redis.workers", redis.workers, 1..=64)?;
         within("redis.batch", redis.batch, 1..=10_000)?;

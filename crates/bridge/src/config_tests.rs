@@ -21,10 +21,18 @@ fn the_example_shows_every_setting_with_its_default() {
     let names = |table: &toml::Table| table.keys().cloned().collect::<Vec<_>>();
     assert_eq!(
         names(&table),
-        ["drain_timeout", "log", "mqtt", "protobuf", "redis"]
+        [
+            "dead_letters",
+            "drain_timeout",
+            "log",
+            "mqtt",
+            "protobuf",
+            "redis"
+        ]
     );
     let section = |name: &str| names(table[name].as_table().unwrap()).len();
     assert_eq!((section("mqtt"), section("redis")), (9, 5));
+    assert_eq!(section("dead_letters"), 2);
     // `rule` is shown in comments: a list of sections has no default to show.
     assert_eq!(section("protobuf"), 3);
 }

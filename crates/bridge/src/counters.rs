@@ -19,10 +19,12 @@ impl Counter {
 pub struct Counters {
     /// Messages taken from the broker, redelivered ones again.
     pub received: Counter,
-    /// Commands that Redis confirmed.
+    /// Messages whose commands Redis confirmed.
     pub applied: Counter,
-    /// Commands sent once more, each time.
+    /// Messages whose commands were sent once more, each time.
     pub retried: Counter,
+    /// Refused messages that were put to the dead letters.
+    pub dead: Counter,
     /// QoS 0 messages that found no room.
     pub dropped: Counter,
 }

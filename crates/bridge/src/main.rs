@@ -4,31 +4,25 @@
 
 #![forbid(unsafe_code)]
 
-mod address;
 mod backoff;
-mod bridge;
 mod config;
 mod counters;
+mod dead_letters;
 mod health;
-mod message;
+mod ingress;
 mod mqtt;
-mod pattern;
+mod profile;
 mod protobuf;
-mod queue;
 mod redis_link;
-mod redis_writer;
-mod refusals;
-mod room;
-mod routes;
 mod serve;
 mod text;
-mod topic;
 mod verdict;
-mod window;
+mod work;
 
 use clap::Parser;
 use config::{Address, Config, LogLevel};
-use routes::Routes;
+use profile::native::{Native, Routes};
+use profile::Profiles;
 use serve::{Plan, Stop};
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
@@ -122,9 +116,10 @@ fn configure(flags: Flags) -> Result<(Config, Plan), String> {
         &config.protobuf,
         base.unwrap_or(Path::new("")),
     )?;
+    let native = Native::new(routes, config.mqtt.max_payload);
     let plan = Plan {
         peers,
-        routes,
+        profiles: Profiles::new(vec![Box::new(native)]),
         warnings,
     };
     Ok((config, plan))

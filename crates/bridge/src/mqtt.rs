@@ -11,10 +11,12 @@
 //!   writing. Dropping it ends the connection.
 //! - After a loss the next call waits with growing pauses; the bridge never has to.
 
-use crate::address::BrokerAddress;
+pub mod address;
+
 use crate::backoff::Backoff;
 use crate::config::MqttConfig;
 use crate::text::one_line;
+use address::BrokerAddress;
 use rumqttc::{
     AckMode, AsyncClient, BrokerSessionResumePolicy, ConnectionError, DisconnectReasonCode,
     EventLoop, Incoming, ManualAck, MqttOptions, Outgoing, PersistedAckMode, PersistedSession,
@@ -48,7 +50,7 @@ pub enum Event {
     Closed,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Message {
     pub topic: Box<[u8]>,
     pub payload: Box<[u8]>,
@@ -57,6 +59,14 @@ pub struct Message {
     /// What to acknowledge; QoS 0 messages have none.
     pub packet_id: Option<u16>,
     pub retained: bool,
+}
+
+impl Message {
+    /// Bytes held in memory, about.
+    pub fn size(&self) -> usize {
+        let content_type = self.content_type.as_ref().map_or(0, |text| text.len());
+        self.topic.len() + self.payload.len() + content_type
+    }
 }
 
 /// Acknowledges and says goodbye. Neither waits.

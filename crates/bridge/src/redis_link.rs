@@ -7,10 +7,10 @@
 //! it at the server: `CLIENT KILL` drops what it has not run. Ids of clients start afresh when a
 //! server restarts, so the old connection is known by its name, too.
 
-use crate::queue::Job;
 use crate::text::one_line;
+use crate::work::Work;
 use redis::aio::MultiplexedConnection;
-use redis::{AsyncConnectionConfig, Cmd, ErrorKind, RedisError, RedisResult, Value};
+use redis::{AsyncConnectionConfig, ErrorKind, RedisError, RedisResult, Value};
 use std::hash::{BuildHasher, RandomState};
 use std::time::Duration;
 use tracing::debug;
@@ -64,28 +64,64 @@ impl Link {
         redis::cmd("PING").exec_async(&mut self.connection).await
     }
 
-    /// Sends the commands in one pipeline; the answers come in the same order. An outer error means
+    /// Sends all commands in one pipeline. The answers come in the same order, one for each command
+    /// of a work; for a transaction that was not run, one error for all of it. An outer error means
     /// that nothing is known about any of them.
-    pub async fn send(&mut self, jobs: &[Job]) -> RedisResult<Vec<RedisResult<Value>>> {
-        let mut pipeline = redis::Pipeline::with_capacity(jobs.len());
-        for job in jobs {
-            let mut command = Cmd::new();
-            for word in job.command.words() {
-                command.arg(word.as_bytes());
+    pub async fn send<'w>(
+        &mut self,
+        works: impl Iterator<Item = &'w Work> + Clone,
+    ) -> RedisResult<Vec<Answers>> {
+        let mut pipeline = redis::Pipeline::new();
+        for work in works.clone() {
+            let transaction = work.commands.len() > 1;
+            if transaction {
+                pipeline.cmd("MULTI");
             }
-            pipeline.add_command(command);
+            for command in &work.commands {
+                pipeline.add_command(command.clone());
+            }
+            if transaction {
+                pipeline.cmd("EXEC");
+            }
         }
+        let expected = pipeline.len();
         let answers: Vec<RedisResult<Value>> = pipeline
             .ignore_errors()
             .query_async(&mut self.connection)
             .await?;
-        if answers.len() != jobs.len() {
+        if answers.len() != expected {
             return Err(RedisError::from((
                 ErrorKind::UnexpectedReturnType,
                 "the server gave another number of answers than there were commands",
             )));
         }
-        Ok(answers)
+        let mut answers = answers.into_iter();
+        Ok(works.map(|work| collect(work, &mut answers)).collect())
+    }
+}
+
+/// One for each command, or one error for all.
+pub type Answers = Vec<RedisResult<Value>>;
+
+/// Takes what belongs to this work.
+fn collect(work: &Work, answers: &mut impl Iterator<Item = RedisResult<Value>>) -> Answers {
+    if work.commands.len() == 1 {
+        return answers.next().into_iter().collect();
+    }
+    // MULTI and the commands are answered, and then EXEC, which has the answers that count. Where one
+    // of them was not taken, its own error says more than EXEC's.
+    let queued: Answers = answers.take(work.commands.len() + 1).collect();
+    let ran = answers.next();
+    match queued.into_iter().find(RedisResult::is_err).or(ran) {
+        Some(Ok(Value::Array(answers))) => answers
+            .into_iter()
+            .map(|answer| match answer {
+                Value::ServerError(error) => Err(error.into()),
+                answer => Ok(answer),
+            })
+            .collect(),
+        Some(other) => vec![other],
+        None => Vec::new(),
     }
 }
 

@@ -1,13 +1,14 @@
 //! From settings to a running bridge: starts the workers, then passes events to the bridge until it
 //! is told to stop.
 
-use crate::bridge::{Bridge, Names, Shared};
-use crate::config::{Config, Peers, RedisConfig};
+use crate::config::{Config, Peers};
+use crate::dead_letters::DeadLetters;
+use crate::ingress::refusals::Refusals;
+use crate::ingress::worker::{Report, Worker};
+use crate::ingress::{Ingress, Names, Shared};
 use crate::mqtt::{self, Event};
+use crate::profile::Profiles;
 use crate::redis_link::Target;
-use crate::redis_writer::{Report, Worker};
-use crate::refusals::Refusals;
-use crate::routes::Routes;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc::{unbounded_channel, UnboundedReceiver};
@@ -23,7 +24,7 @@ pub type Stop = UnboundedReceiver<()>;
 /// What the settings come to.
 pub struct Plan {
     pub peers: Peers,
-    pub routes: Routes,
+    pub profiles: Profiles,
     /// Lines for the log.
     pub warnings: Vec<String>,
 }
@@ -32,7 +33,7 @@ pub struct Plan {
 pub async fn run(config: &Config, plan: Plan, mut stop: Stop) -> Result<(), String> {
     let Plan {
         peers,
-        routes,
+        profiles,
         warnings,
     } = plan;
     let names = Names {
@@ -48,10 +49,10 @@ pub async fn run(config: &Config, plan: Plan, mut stop: Stop) -> Result<(), Stri
     for warning in warnings {
         warn!("{warning}");
     }
-    let (hand, mut source) = mqtt::prepare(&config.mqtt, &peers.broker, routes.filters())?;
+    let (hand, mut source) = mqtt::prepare(&config.mqtt, &peers.broker, profiles.filters())?;
     let client = redis::Client::open(peers.redis).map_err(|e| e.to_string())?;
-    let (shared, mut from_workers) = start_workers(&config.redis, &client);
-    let mut bridge = Bridge::new(&config.mqtt, names, routes, hand, shared);
+    let (shared, mut from_workers) = start_workers(config, &client);
+    let mut ingress = Ingress::new(&config.mqtt, names, profiles, hand, shared);
     let mut tick = interval(Duration::from_secs(1));
     let mut deadline = Instant::now();
     let mut said_goodbye = false;
@@ -59,23 +60,23 @@ pub async fn run(config: &Config, plan: Plan, mut stop: Stop) -> Result<(), Stri
         let next = source.next();
         tokio::pin!(next);
         let event = loop {
-            if bridge.is_draining() && !said_goodbye && bridge.is_drained() {
+            if ingress.is_draining() && !said_goodbye && ingress.is_drained() {
                 deadline = Instant::now();
             }
             tokio::select! {
-                event = &mut next, if !bridge.is_full() => break event,
-                Some(report) = from_workers.recv() => bridge.on_report(report),
-                _ = tick.tick() => bridge.on_tick(),
+                event = &mut next, if !ingress.is_full() => break event,
+                Some(report) = from_workers.recv() => ingress.on_report(report),
+                _ = tick.tick() => ingress.on_tick(),
                 Some(()) = stop.recv() => {
-                    if !bridge.is_draining() {
+                    if !ingress.is_draining() {
                         deadline = Instant::now() + config.drain_timeout.0;
-                        bridge.start_drain();
+                        ingress.start_drain();
                     } else if !said_goodbye {
                         deadline = Instant::now();
                     }
                 }
-                () = sleep_until(deadline.into()), if bridge.is_draining() => {
-                    if said_goodbye || !bridge.say_goodbye() {
+                () = sleep_until(deadline.into()), if ingress.is_draining() => {
+                    if said_goodbye || !ingress.say_goodbye() {
                         break 'serve;
                     }
                     said_goodbye = true;
@@ -86,34 +87,36 @@ pub async fn run(config: &Config, plan: Plan, mut stop: Stop) -> Result<(), Stri
         if matches!(event, Event::Closed) || (said_goodbye && matches!(event, Event::Lost(_))) {
             break;
         }
-        bridge.on_event(event);
+        ingress.on_event(event);
     }
-    bridge.summarise();
+    ingress.summarise();
     Ok(())
 }
 
-fn start_workers(
-    config: &RedisConfig,
-    client: &redis::Client,
-) -> (Shared, UnboundedReceiver<Report>) {
+fn start_workers(config: &Config, client: &redis::Client) -> (Shared, UnboundedReceiver<Report>) {
     let (reports, from_workers) = unbounded_channel();
     let shared = Shared {
-        queues: (0..config.workers).map(|_| Arc::default()).collect(),
+        queues: (0..config.redis.workers).map(|_| Arc::default()).collect(),
         counters: Arc::default(),
         refusals: Arc::new(Refusals::new()),
+        dead_letters: Arc::new(DeadLetters::new(
+            config.dead_letters.clone(),
+            config.mqtt.max_payload,
+        )),
     };
     for (number, queue) in shared.queues.iter().enumerate() {
         let worker = Worker {
             number,
             target: Target {
                 client: client.clone(),
-                connect_timeout: config.connect_timeout.0,
-                response_timeout: config.response_timeout.0,
+                connect_timeout: config.redis.connect_timeout.0,
+                response_timeout: config.redis.response_timeout.0,
                 name: format!("devicestate-bridge-w{number}"),
             },
-            batch: config.batch,
+            batch: config.redis.batch,
             queue: queue.clone(),
             refusals: shared.refusals.clone(),
+            dead_letters: shared.dead_letters.clone(),
             counters: shared.counters.clone(),
             reports: reports.clone(),
         };

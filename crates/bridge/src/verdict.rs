@@ -5,6 +5,8 @@
 //! have succeeded a moment later loses a message. So: the server's own "not now" answers and the
 //! operator's faults are retried, everything that judges the command itself is final.
 
+use crate::redis_link::{describe, Answers};
+
 /// What to do with a message whose command was answered by an error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
@@ -14,6 +16,40 @@ pub enum Verdict {
     Retry,
     /// Not now, and perhaps not on this connection (a demoted master, a login that is gone).
     Reconnect,
+}
+
+/// What became of the commands of one message.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Outcome {
+    Confirmed,
+    /// One of them will never succeed; the server's words.
+    Refused(String),
+    NotNow {
+        reason: String,
+        reconnect: bool,
+    },
+}
+
+impl Outcome {
+    /// "Not now" comes first: what was refused is refused again the next time.
+    pub fn of(answers: &Answers) -> Outcome {
+        let mut outcome = Outcome::Confirmed;
+        for error in answers.iter().filter_map(|answer| answer.as_ref().err()) {
+            let reason = describe(error);
+            // An error without a code is none of the server's: the answer could not be read.
+            let verdict = error.code().map_or(Verdict::Reconnect, |code| {
+                judge(code, error.detail().unwrap_or_default())
+            });
+            match verdict {
+                Verdict::Refuse => outcome = Outcome::Refused(reason),
+                verdict => {
+                    let reconnect = verdict == Verdict::Reconnect;
+                    return Outcome::NotNow { reason, reconnect };
+                }
+            }
+        }
+        outcome
+    }
 }
 
 /// Judges an error reply by its code (the first word) and the rest of its text.

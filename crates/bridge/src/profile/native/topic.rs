@@ -2,7 +2,7 @@
 //!
 //! An id may hold characters that a topic level may not (`/`, `+`, `#`) or that are awkward there,
 //! so it is percent-encoded (RFC 3986, section 2.1). Every byte may be encoded, none has to be that
-//! MQTT allows in a level. Topics of rules are in [`crate::pattern`].
+//! MQTT allows in a level. Topics of rules are in [`super::pattern`].
 
 use devicestate_core::name::{self, InvalidName};
 use percent_encoding::percent_decode_str;
@@ -42,10 +42,7 @@ impl fmt::Display for TopicError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             TopicError::NotUtf8 => f.write_str("the topic is not UTF-8"),
-            TopicError::OtherPrefix => f.write_str(
-                "the topic is outside the prefix, and of no rule (a subscription of an earlier \
-                 configuration is still in the broker's session for this client id)",
-            ),
+            TopicError::OtherPrefix => f.write_str("the topic is outside the prefix"),
             TopicError::Shape => {
                 f.write_str("the topic is not <prefix>/<id>/heartbeat, reported or will")
             }

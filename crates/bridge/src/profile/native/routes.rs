@@ -1,12 +1,12 @@
 //! From a message's topic and content type to whose message it is and how its payload is read.
 //!
-//! The bridge's own topics ([`crate::topic`]) carry JSON; rules add topics, and say which reports are
+//! The bridge's own topics ([`super::topic`]) carry JSON; rules add topics, and say which reports are
 //! protobuf. A content type that an MQTT 5 message states comes before the rule of its topic.
 
-use crate::pattern::Pattern;
+use super::pattern::Pattern;
+use super::topic::{decode_id, Kind, TopicError, Topics};
 use crate::protobuf::{ProtobufConfig, RuleConfig, Schema, Schemas};
 use crate::text::one_line;
-use crate::topic::{decode_id, Kind, TopicError, Topics};
 use std::collections::BTreeMap;
 use std::path::Path;
 

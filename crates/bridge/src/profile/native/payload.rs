@@ -6,8 +6,9 @@
 //!
 //! A payload in a user's own protobuf is the reported object itself, see [`crate::protobuf`].
 
+use super::topic::Kind;
 use crate::protobuf::Schema;
-use crate::topic::Kind;
+use crate::work::Work;
 use devicestate_core::duration;
 use serde::de::{self, Deserializer, Visitor};
 use serde::Deserialize;
@@ -92,14 +93,15 @@ impl DeviceCommand {
         }
         words
     }
+}
 
-    /// How many bytes it holds in memory, about.
-    pub fn size(&self) -> usize {
-        self.device.len()
-            + match &self.action {
-                Action::Heartbeat { report, .. } => report.as_ref().map_or(0, |r| r.json.len()),
-                Action::Offline { reason, .. } => reason.len(),
-            }
+impl From<DeviceCommand> for Work {
+    fn from(command: DeviceCommand) -> Work {
+        let mut cmd = redis::Cmd::new();
+        for word in command.words() {
+            cmd.arg(word.as_bytes());
+        }
+        Work::one(command.device, cmd)
     }
 }
 
@@ -263,5 +265,5 @@ impl<'de> Deserialize<'de> for Timeout {
 }
 
 #[cfg(test)]
-#[path = "message_tests.rs"]
+#[path = "payload_tests.rs"]
 mod tests;

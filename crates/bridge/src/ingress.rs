@@ -1,26 +1,33 @@
-//! The bridge itself: takes messages from the broker, hands commands to the workers, acknowledges
-//! what they have done. Nothing here waits; the window is what holds the broker back.
+//! From devices to Redis: takes messages from the broker, hands their commands to the workers,
+//! acknowledges what they have done. Nothing here waits; the window is what holds the broker back.
+
+pub mod jobs;
+pub mod refusals;
+mod room;
+mod window;
+pub mod worker;
 
 use crate::config::MqttConfig;
 use crate::counters::Counters;
+use crate::dead_letters::DeadLetters;
 use crate::health::{Change, Health};
-use crate::message::{self, DeviceCommand};
 use crate::mqtt::{Event, Hand, Message};
-use crate::queue::{Job, Queue};
-use crate::redis_writer::{Report, Settled};
-use crate::refusals::Refusals;
-use crate::room::Room;
-use crate::routes::{Format, Route, Routes};
-use crate::window::Window;
+use crate::profile::Profiles;
+use crate::work::Work;
+use jobs::{Job, Queue};
+use refusals::Refusals;
+use room::Room;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tracing::{error, info, warn};
+use window::Window;
+use worker::{Report, Settled};
 
 /// How long after a refused subscription the next attempt follows.
 const SUBSCRIBE_AGAIN: Duration = Duration::from_secs(30);
 
-pub struct Bridge {
-    routes: Routes,
+pub struct Ingress {
+    profiles: Profiles,
     hand: Hand,
     window: Window,
     shared: Shared,
@@ -29,7 +36,6 @@ pub struct Bridge {
     /// Acknowledgements on their way to the socket.
     unsent: usize,
     full_told: bool,
-    max_payload: usize,
     dropped_told: u64,
     broker: Health,
     redis: Health,
@@ -52,18 +58,19 @@ pub struct Shared {
     pub queues: Vec<Arc<Queue>>,
     pub counters: Arc<Counters>,
     pub refusals: Arc<Refusals>,
+    pub dead_letters: Arc<DeadLetters>,
 }
 
-impl Bridge {
+impl Ingress {
     pub fn new(
         config: &MqttConfig,
         names: Names,
-        routes: Routes,
+        profiles: Profiles,
         hand: Hand,
         shared: Shared,
     ) -> Self {
-        Bridge {
-            routes,
+        Ingress {
+            profiles,
             hand,
             window: Window::default(),
             broker: Health::new(1),
@@ -72,7 +79,6 @@ impl Bridge {
             room: Room::new(config.qos0_buffer, config.qos1_buffer),
             unsent: 0,
             full_told: false,
-            max_payload: config.max_payload,
             dropped_told: 0,
             names,
             subscribed: false,
@@ -137,13 +143,9 @@ impl Bridge {
     fn on_message(&mut self, message: Message) {
         self.shared.counters.received.add(1);
         let ticket = message.packet_id.map(|id| self.window.admit(id));
-        let command = self.read(&message);
-        match command {
-            Ok(command) => self.dispatch(Job::new(command, message.topic, ticket)),
-            Err((device, reason)) => {
-                self.shared
-                    .refusals
-                    .refuse(&message.topic, device.as_deref(), &reason);
+        match self.read(&message) {
+            Some(work) => self.dispatch(Job::new(work, message, ticket)),
+            None => {
                 if let Some(ticket) = ticket {
                     self.window.settle(ticket);
                     self.acknowledge();
@@ -152,34 +154,19 @@ impl Bridge {
         }
     }
 
-    /// The command a message stands for, or why there is none, and for which device.
-    fn read(&self, message: &Message) -> Result<DeviceCommand, (Option<String>, String)> {
-        let Route {
-            kind,
-            device,
-            format,
-        } = self
-            .routes
-            .find(&message.topic, message.content_type.as_deref())
-            .map_err(|error| (None, error.to_string()))?;
-        let (size, most) = (message.payload.len(), self.max_payload);
-        if size > most {
-            let reason = format!("the payload has {size} bytes, more than max_payload ({most})");
-            return Err((Some(device), reason));
-        }
-        let (payload, retained) = (&message.payload, message.retained);
-        let command = match format {
-            Ok(Format::Json) => message::parse(kind, device.clone(), payload, retained),
-            Ok(Format::Protobuf(schema)) => {
-                message::decode(schema, device.clone(), payload, retained, most)
+    /// What is to be done: what the message says, or else what keeps it as a dead letter.
+    fn read(&self, message: &Message) -> Option<Work> {
+        match self.profiles.read(message) {
+            Ok(work) => Some(work),
+            Err(refusal) => {
+                self.shared.refusals.refuse(&message.topic, &refusal);
+                self.shared.dead_letters.work(message, &refusal)
             }
-            Err(reason) => Err(reason.to_owned()),
-        };
-        command.map_err(|reason| (Some(device), reason))
+        }
     }
 
     fn dispatch(&mut self, job: Job) {
-        if !self.room.admit(job.size(), job.ticket.is_some()) {
+        if !self.room.admit(job.size, job.ticket.is_some()) {
             self.shared.counters.dropped.add(1);
             return;
         }
@@ -303,14 +290,16 @@ impl Bridge {
             received,
             applied,
             retried,
+            dead,
             dropped,
         } = self.shared.counters.as_ref();
         info!(
-            "stopped: received {}, applied {}, refused {}, retried {}, dropped {}, \
+            "stopped: received {}, applied {}, refused {} (dead letters {}), retried {}, dropped {}, \
              left to the broker {}",
             received.get(),
             applied.get(),
             self.shared.refusals.total(),
+            dead.get(),
             retried.get(),
             dropped.get(),
             self.window.len().max(self.room.jobs())

@@ -5,8 +5,9 @@
 //! overtaken by a later one of the same device in the same pipeline, and the device's older report
 //! would win, or be ignored for its `SEQ` and be lost.
 
-use crate::message::DeviceCommand;
-use crate::window::Ticket;
+use super::window::Ticket;
+use crate::mqtt::Message;
+use crate::work::Work;
 use std::collections::{HashSet, VecDeque};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -16,26 +17,28 @@ use tokio::sync::Notify;
 /// single device has thousands of messages waiting.
 const LOOK_AHEAD: usize = 4;
 
-/// A command, and what it came from.
+/// What is to be done, and for which message.
 #[derive(Debug)]
 pub struct Job {
-    pub command: DeviceCommand,
-    /// For the log.
-    pub topic: Box<[u8]>,
+    pub work: Work,
+    pub message: Message,
     /// What to settle in the window; QoS 0 messages have none.
     pub ticket: Option<Ticket>,
+    /// Bytes held in memory when it came, about.
+    pub size: usize,
     /// Stands for the device. Two devices that share one merely wait for each other.
     device: u64,
 }
 
 impl Job {
-    pub fn new(command: DeviceCommand, topic: Box<[u8]>, ticket: Option<Ticket>) -> Job {
+    pub fn new(work: Work, message: Message, ticket: Option<Ticket>) -> Job {
         let mut hasher = DefaultHasher::new();
-        command.device.hash(&mut hasher);
+        work.device.hash(&mut hasher);
         Job {
             device: hasher.finish(),
-            command,
-            topic,
+            size: size_of::<Job>() + work.size() + message.size(),
+            work,
+            message,
             ticket,
         }
     }
@@ -43,11 +46,6 @@ impl Job {
     /// Which of `workers` does all jobs of this device.
     pub fn worker(&self, workers: usize) -> usize {
         (self.device % workers.max(1) as u64) as usize
-    }
-
-    /// Bytes held in memory, about.
-    pub fn size(&self) -> usize {
-        size_of::<Job>() + self.command.size() + self.topic.len()
     }
 }
 
@@ -150,32 +148,25 @@ impl Waiting {
 
 #[cfg(test)]
 mod tests {
+    use super::super::window::Window;
     use super::*;
-    use crate::message::{Action, Fence};
-    use crate::window::Window;
 
-    fn job(device: &str, seq: u64, ticket: Option<Ticket>) -> Job {
-        let command = DeviceCommand {
-            device: device.into(),
-            action: Action::Heartbeat {
-                report: None,
-                timeout: None,
-                fence: Fence {
-                    session: Some(1),
-                    seq: Some(seq),
-                },
-            },
+    /// The number stands in the topic of its message.
+    fn job(device: &str, number: u64, ticket: Option<Ticket>) -> Job {
+        let message = Message {
+            topic: number.to_string().into_bytes().into(),
+            ..Message::default()
         };
-        Job::new(command, Box::default(), ticket)
+        Job::new(
+            Work::one(device.into(), redis::cmd("PING")),
+            message,
+            ticket,
+        )
     }
 
     fn names(jobs: &[Job]) -> Vec<String> {
-        let name = |job: &Job| match &job.command.action {
-            Action::Heartbeat { fence, .. } => {
-                format!("{}{}", job.command.device, fence.seq.unwrap_or(0))
-            }
-            Action::Offline { .. } => String::new(),
-        };
+        let number = |job: &Job| String::from_utf8_lossy(&job.message.topic).into_owned();
+        let name = |job: &Job| format!("{}{}", job.work.device, number(job));
         jobs.iter().map(name).collect()
     }
 

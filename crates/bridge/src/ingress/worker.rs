@@ -3,17 +3,20 @@
 //! A worker never gives up and never skips: a command is done when the server confirmed it, or when
 //! it can never succeed (see [`crate::verdict`]). Everything else is sent again.
 
+use super::jobs::{Job, Queue};
+use super::refusals::Refusals;
+use super::window::Ticket;
 use crate::backoff::Backoff;
 use crate::counters::Counters;
-use crate::queue::{Job, Queue};
-use crate::redis_link::{describe, Identity, Link, Target};
-use crate::refusals::Refusals;
-use crate::verdict::{judge, Verdict};
-use crate::window::Ticket;
-use redis::{RedisError, RedisResult, Value};
+use crate::dead_letters::DeadLetters;
+use crate::profile::Refusal;
+use crate::redis_link::{describe, Answers, Identity, Link, Target};
+use crate::verdict::Outcome;
+use crate::work::Then;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc::UnboundedSender;
+use tracing::error;
 
 /// An idle connection is tried this often, so that a loss is noticed before it is needed.
 const IDLE_PING: Duration = Duration::from_secs(5);
@@ -39,7 +42,7 @@ impl From<&Job> for Settled {
     fn from(job: &Job) -> Self {
         Settled {
             ticket: job.ticket,
-            size: job.size(),
+            size: job.size,
         }
     }
 }
@@ -50,6 +53,7 @@ pub struct Worker {
     pub batch: usize,
     pub queue: Arc<Queue>,
     pub refusals: Arc<Refusals>,
+    pub dead_letters: Arc<DeadLetters>,
     pub counters: Arc<Counters>,
     pub reports: UnboundedSender<Report>,
 }
@@ -114,10 +118,11 @@ impl Worker {
                 reconnect: true,
             });
         };
-        match link.send(&batch).await {
+        match link.send(batch.iter().map(|job| &job.work)).await {
             Ok(answers) => self.settle(batch, answers),
             Err(error) => {
-                self.again(batch);
+                self.counters.retried.add(batch.len() as u64);
+                self.put_back(batch);
                 Err(Pause {
                     reason: describe(&error),
                     reconnect: true,
@@ -126,45 +131,62 @@ impl Worker {
         }
     }
 
-    fn settle(&self, batch: Vec<Job>, answers: Vec<RedisResult<Value>>) -> Result<(), Pause> {
+    fn settle(&self, batch: Vec<Job>, answers: Vec<Answers>) -> Result<(), Pause> {
         let mut done = Vec::with_capacity(batch.len());
         let mut again = Vec::new();
         let mut pause: Option<Pause> = None;
-        for (job, answer) in batch.into_iter().zip(answers) {
-            let Err(error) = answer else {
-                self.counters.applied.add(1);
-                done.push(Settled::from(&job));
-                continue;
-            };
-            match verdict(&error) {
-                Verdict::Refuse => {
-                    let device = Some(job.command.device.as_str());
-                    self.refusals.refuse(&job.topic, device, &describe(&error));
+        for (job, answers) in batch.into_iter().zip(answers) {
+            match Outcome::of(&answers) {
+                Outcome::Confirmed => {
+                    match job.work.then {
+                        Then::Settle => self.counters.applied.add(1),
+                        Then::IsDead => self.counters.dead.add(1),
+                    }
                     done.push(Settled::from(&job));
                 }
-                verdict => {
-                    let reconnect = verdict == Verdict::Reconnect;
-                    match &mut pause {
-                        Some(pause) => pause.reconnect |= reconnect,
-                        None => {
-                            pause = Some(Pause {
-                                reason: describe(&error),
-                                reconnect,
-                            })
-                        }
-                    }
+                Outcome::Refused(reason) => match self.refuse(job, reason) {
+                    Ok(dead) => again.push(dead),
+                    Err(settled) => done.push(settled),
+                },
+                Outcome::NotNow { reason, reconnect } => {
+                    self.counters.retried.add(1);
+                    let pause = pause.get_or_insert(Pause {
+                        reason,
+                        reconnect: false,
+                    });
+                    pause.reconnect |= reconnect;
                     again.push(job);
                 }
             }
         }
         self.report(Report::Settled(done));
-        self.again(again);
+        self.put_back(again);
         pause.map_or(Ok(()), Err)
     }
 
-    /// These jobs go out again, except for those that the broker will send again anyway.
-    fn again(&self, jobs: Vec<Job>) {
-        self.counters.retried.add(jobs.len() as u64);
+    /// What is next for a message that the server will never take: the dead letters, if they are kept
+    /// and if it was not on its way there.
+    fn refuse(&self, mut job: Job, reason: String) -> Result<Job, Settled> {
+        if job.work.then == Then::IsDead {
+            error!("a refused message could not be put to the dead letters: {reason}");
+            return Err(Settled::from(&job));
+        }
+        let refusal = Refusal {
+            device: Some(std::mem::take(&mut job.work.device)),
+            reason,
+        };
+        self.refusals.refuse(&job.message.topic, &refusal);
+        match self.dead_letters.work(&job.message, &refusal) {
+            Some(work) => {
+                job.work = work;
+                Ok(job)
+            }
+            None => Err(Settled::from(&job)),
+        }
+    }
+
+    /// These jobs are next, except for those that the broker will send again anyway.
+    fn put_back(&self, jobs: Vec<Job>) {
         let needless = self.queue.put_back(jobs);
         if !needless.is_empty() {
             let settled = needless.iter().map(Settled::from).collect();
@@ -175,13 +197,5 @@ impl Worker {
     fn report(&self, report: Report) {
         // The bridge is gone only when the process ends.
         let _ = self.reports.send(report);
-    }
-}
-
-/// An error without a code is none of the server's: the answer could not be read.
-fn verdict(error: &RedisError) -> Verdict {
-    match error.code() {
-        Some(code) => judge(code, error.detail().unwrap_or_default()),
-        None => Verdict::Reconnect,
     }
 }

@@ -1,6 +1,7 @@
 //! The log lines for messages that are refused: one each, but no flood. A device that sends
 //! thousands of broken messages must not fill a disk, nor hide the lines of the others for long.
 
+use crate::profile::Refusal;
 use crate::text::one_line;
 use devicestate_core::escape::Quoted;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -27,13 +28,13 @@ impl Refusals {
     }
 
     /// Says that a message was refused. Topic, device and reason may hold any bytes.
-    pub fn refuse(&self, topic: &[u8], device: Option<&str>, reason: &str) {
+    pub fn refuse(&self, topic: &[u8], refusal: &Refusal) {
         self.total.fetch_add(1, Ordering::Relaxed);
         if !self.lock().admit(Instant::now()) {
             return;
         }
-        let (topic, reason) = (Quoted(topic), one_line(reason));
-        match device {
+        let (topic, reason) = (Quoted(topic), one_line(&refusal.reason));
+        match &refusal.device {
             Some(device) => {
                 let device = Quoted(device.as_bytes());
                 warn!("refused a message on topic {topic}, device {device}: {reason}");
