@@ -294,7 +294,7 @@ impl Ingress {
             dropped,
         } = self.shared.counters.as_ref();
         info!(
-            "stopped: received {}, applied {}, refused {} (dead letters {}), retried {}, dropped {}, \
+            "stopped: received {}, applied {}, refused {}, dead letters {}, retried {}, dropped {}, \
              left to the broker {}",
             received.get(),
             applied.get(),

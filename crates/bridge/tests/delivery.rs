@@ -139,7 +139,7 @@ fn qos_0_is_bounded_and_does_not_disturb_qos_1() {
     let kept = redis.confirmed().iter().filter(|w| w[1] == "zero").count();
     assert!((1..50).contains(&kept), "{kept}");
     let expected = format!(
-        "received 102, applied {}, refused 0, retried 0, dropped {}",
+        "received 102, applied {}, refused 0, dead letters 0, retried 0, dropped {}",
         kept + 2,
         100 - kept
     );

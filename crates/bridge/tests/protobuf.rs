@@ -185,7 +185,7 @@ fn broken_messages_are_told_and_acknowledged() {
     let (status, summary) = bridge.exit();
     assert_eq!(status, Some(0));
     assert!(
-        summary.contains("received 27, applied 2, refused 25, retried 0"),
+        summary.contains("received 27, applied 2, refused 25, dead letters 25, retried 0"),
         "{summary}"
     );
 

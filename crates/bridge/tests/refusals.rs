@@ -84,7 +84,7 @@ fn what_redis_refuses_is_told_and_acknowledged() {
     let (status, summary) = bridge.exit();
     assert_eq!(status, Some(0));
     assert!(
-        summary.contains("received 61, applied 1, refused 60, retried 0"),
+        summary.contains("received 61, applied 1, refused 60, dead letters 60, retried 0"),
         "{summary}"
     );
 

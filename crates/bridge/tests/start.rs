@@ -135,7 +135,7 @@ fn a_changed_prefix_takes_effect_in_a_resumed_session() {
     redis.wait_for("a");
     // The old subscription is still there. Its messages are told, not applied.
     broker.publish("devices/b/heartbeat", "");
-    bridge.wait_for("'devices/b/heartbeat': the topic is outside the prefix");
+    bridge.wait_for("'devices/b/heartbeat': the topic is of no profile");
 }
 
 #[test]

@@ -72,10 +72,7 @@ fn a_rule_adds_a_topic() {
     let encoding = found(&routes, "plant/7/a%/up", None);
     assert!(encoding.contains("hexadecimal"), "{encoding}");
     let other = found(&routes, "plant/7/a/down", None);
-    assert!(
-        other.contains("outside the prefix, and of no rule"),
-        "{other}"
-    );
+    assert!(other.contains("outside the prefix"), "{other}");
     let raw = routes.find(b"plant/7/\xff/up", None);
     assert!(raw.is_err_and(|error| error == TopicError::NotUtf8));
 }
