@@ -6,6 +6,7 @@
 use crate::mqtt::address::BrokerAddress;
 use crate::profile::native::check_prefix;
 use crate::protobuf::ProtobufConfig;
+use crate::queue::QueueConfig;
 use crate::text::one_line;
 use clap::ValueEnum;
 use devicestate_core::duration;
@@ -26,6 +27,7 @@ pub struct Config {
     pub redis: RedisConfig,
     pub dead_letters: DeadLettersConfig,
     pub protobuf: ProtobufConfig,
+    pub queue: QueueConfig,
 }
 
 impl Default for Config {
@@ -37,6 +39,7 @@ impl Default for Config {
             redis: RedisConfig::default(),
             dead_letters: DeadLettersConfig::default(),
             protobuf: ProtobufConfig::default(),
+            queue: QueueConfig::default(),
         }
     }
 }
@@ -250,6 +253,7 @@ impl Config {
             hour,
         )?;
         between("drain_timeout", self.drain_timeout, Duration::ZERO, hour)?;
+        self.queue.check()?;
         Ok(Peers {
             broker: self.broker(&env)?,
             redis: self.redis(&env)?,
@@ -288,7 +292,7 @@ impl Config {
     }
 }
 
-fn within<T: PartialOrd + fmt::Display>(
+pub fn within<T: PartialOrd + fmt::Display>(
     name: &str,
     value: T,
     range: RangeInclusive<T>,
@@ -300,7 +304,7 @@ fn within<T: PartialOrd + fmt::Display>(
     Err(format!("{name} is {value}, not within {least} to {most}"))
 }
 
-fn between(name: &str, value: Span, least: Duration, most: Duration) -> Result<(), String> {
+pub fn between(name: &str, value: Span, least: Duration, most: Duration) -> Result<(), String> {
     if (least..=most).contains(&value.0) {
         return Ok(());
     }

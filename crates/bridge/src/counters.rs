@@ -21,6 +21,8 @@ pub struct Counters {
     pub received: Counter,
     /// Messages whose commands Redis confirmed.
     pub applied: Counter,
+    /// Messages that are in a queue for the processors.
+    pub queued: Counter,
     /// Messages whose commands were sent once more, each time.
     pub retried: Counter,
     /// Refused messages that were put to the dead letters.

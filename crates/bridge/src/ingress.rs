@@ -2,9 +2,10 @@
 //! acknowledges what they have done. Nothing here waits; the window is what holds the broker back.
 
 pub mod jobs;
+pub mod reader;
 pub mod refusals;
 mod room;
-mod window;
+pub mod window;
 pub mod worker;
 
 use crate::config::MqttConfig;
@@ -12,9 +13,9 @@ use crate::counters::Counters;
 use crate::dead_letters::DeadLetters;
 use crate::health::{Change, Health};
 use crate::mqtt::{Event, Hand, Message};
-use crate::profile::Profiles;
 use crate::work::Work;
 use jobs::{Job, Queue};
+use reader::Reader;
 use refusals::Refusals;
 use room::Room;
 use std::sync::Arc;
@@ -27,7 +28,7 @@ use worker::{Report, Settled};
 const SUBSCRIBE_AGAIN: Duration = Duration::from_secs(30);
 
 pub struct Ingress {
-    profiles: Profiles,
+    reader: Reader,
     hand: Hand,
     window: Window,
     shared: Shared,
@@ -65,12 +66,12 @@ impl Ingress {
     pub fn new(
         config: &MqttConfig,
         names: Names,
-        profiles: Profiles,
+        reader: Reader,
         hand: Hand,
         shared: Shared,
     ) -> Self {
         Ingress {
-            profiles,
+            reader,
             hand,
             window: Window::default(),
             broker: Health::new(1),
@@ -156,7 +157,7 @@ impl Ingress {
 
     /// What is to be done: what the message says, or else what keeps it as a dead letter.
     fn read(&self, message: &Message) -> Option<Work> {
-        match self.profiles.read(message) {
+        match self.reader.read(message) {
             Ok(work) => Some(work),
             Err(refusal) => {
                 self.shared.refusals.refuse(&message.topic, &refusal);
@@ -289,15 +290,17 @@ impl Ingress {
         let Counters {
             received,
             applied,
+            queued,
             retried,
             dead,
             dropped,
         } = self.shared.counters.as_ref();
         info!(
-            "stopped: received {}, applied {}, refused {}, dead letters {}, retried {}, dropped {}, \
+            "stopped: received {}, applied {}, queued {}, refused {}, dead letters {}, retried {}, dropped {}, \
              left to the broker {}",
             received.get(),
             applied.get(),
+            queued.get(),
             self.shared.refusals.total(),
             dead.get(),
             retried.get(),

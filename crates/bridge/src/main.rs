@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 mod backoff;
+mod clock;
 mod config;
 mod counters;
 mod dead_letters;
@@ -13,6 +14,7 @@ mod ingress;
 mod mqtt;
 mod profile;
 mod protobuf;
+mod queue;
 mod redis_link;
 mod serve;
 mod text;

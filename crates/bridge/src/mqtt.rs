@@ -59,6 +59,8 @@ pub struct Message {
     /// What to acknowledge; QoS 0 messages have none.
     pub packet_id: Option<u16>,
     pub retained: bool,
+    /// Milliseconds since the Unix epoch, where it did not come just now.
+    pub received_at: Option<u64>,
 }
 
 impl Message {
@@ -273,6 +275,7 @@ impl From<Publish> for Message {
             payload: publish.payload.to_vec().into(),
             packet_id: (publish.qos != QoS::AtMostOnce).then_some(publish.pkid),
             retained: publish.retain,
+            received_at: None,
         }
     }
 }

@@ -14,6 +14,13 @@ pub trait Profile: Send + Sync {
     /// What a message comes to, or why it comes to nothing. `None` where its topic is none of this
     /// profile's.
     fn read(&self, message: &Message) -> Option<Result<Work, Refusal>>;
+
+    /// The device of a message that may wait in a queue until a processor reads it, told without a look
+    /// into the payload. `None` where the topic is none of this profile's, or where the device waits
+    /// for an answer.
+    fn device(&self, _message: &Message) -> Option<Result<String, Refusal>> {
+        None
+    }
 }
 
 /// Why a message can never succeed.
@@ -38,6 +45,11 @@ impl Profiles {
             .iter()
             .flat_map(|profile| profile.filters())
             .collect()
+    }
+
+    /// The device of a message that may wait in a queue.
+    pub fn device(&self, message: &Message) -> Option<Result<String, Refusal>> {
+        self.0.iter().find_map(|profile| profile.device(message))
     }
 
     pub fn read(&self, message: &Message) -> Result<Work, Refusal> {

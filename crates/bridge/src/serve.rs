@@ -3,11 +3,13 @@
 
 use crate::config::{Config, Peers};
 use crate::dead_letters::DeadLetters;
+use crate::ingress::reader::Reader;
 use crate::ingress::refusals::Refusals;
 use crate::ingress::worker::{Report, Worker};
 use crate::ingress::{Ingress, Names, Shared};
 use crate::mqtt::{self, Event};
 use crate::profile::Profiles;
+use crate::queue::Enqueue;
 use crate::redis_link::Target;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -49,10 +51,14 @@ pub async fn run(config: &Config, plan: Plan, mut stop: Stop) -> Result<(), Stri
     for warning in warnings {
         warn!("{warning}");
     }
-    let (hand, mut source) = mqtt::prepare(&config.mqtt, &peers.broker, profiles.filters())?;
+    let reader = match config.queue.enabled {
+        false => Reader::Apply(profiles),
+        true => Reader::Enqueue(profiles, Enqueue::new(config.queue.clone())),
+    };
+    let (hand, mut source) = mqtt::prepare(&config.mqtt, &peers.broker, reader.filters())?;
     let client = redis::Client::open(peers.redis).map_err(|e| e.to_string())?;
     let (shared, mut from_workers) = start_workers(config, &client);
-    let mut ingress = Ingress::new(&config.mqtt, names, profiles, hand, shared);
+    let mut ingress = Ingress::new(&config.mqtt, names, reader, hand, shared);
     let mut tick = interval(Duration::from_secs(1));
     let mut deadline = Instant::now();
     let mut said_goodbye = false;

@@ -55,9 +55,8 @@ impl Outcome {
 /// Judges an error reply by its code (the first word) and the rest of its text.
 pub fn judge(code: &str, text: &str) -> Verdict {
     match code {
-        "LOADING" | "BUSY" | "CLUSTERDOWN" | "TRYAGAIN" | "OOM" | "NOREPLICAS" | "MISCONF" => {
-            Verdict::Retry
-        }
+        "LOADING" | "BUSY" | "CLUSTERDOWN" | "TRYAGAIN" | "OOM" | "NOREPLICAS" | "MISCONF"
+        | "QUEUEFULL" => Verdict::Retry,
         "READONLY" | "MASTERDOWN" | "NOAUTH" | "WRONGPASS" | "MOVED" | "ASK" => Verdict::Reconnect,
         // The module is not loaded (yet).
         "ERR" if text.starts_with("unknown command") => Verdict::Retry,
@@ -106,6 +105,7 @@ mod tests {
             "TRYAGAIN the slot is moving",
             "OOM command not allowed when used memory > 'maxmemory'.",
             "NOREPLICAS Not enough good replicas to write.",
+            "QUEUEFULL the queue 'ingest:3' holds 100000 messages, MAXLEN 100000 allows no more",
             "MISCONF Redis is configured to save RDB snapshots, but it's currently unable to.",
             "ERR unknown command 'DEVICE.HEARTBEAT', with args beginning with: 'd1' ",
         ] {

@@ -19,6 +19,9 @@ pub enum Then {
     Settle,
     /// The message was on its way to the dead letters.
     IsDead,
+    /// The message was on its way to a queue. Nobody has read it yet, so no error is its fault: it
+    /// waits until the operator has mended what is wrong with the queue.
+    IsQueued,
 }
 
 impl Work {

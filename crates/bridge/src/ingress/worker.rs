@@ -9,10 +9,11 @@ use super::window::Ticket;
 use crate::backoff::Backoff;
 use crate::counters::Counters;
 use crate::dead_letters::DeadLetters;
+use crate::mqtt::Message;
 use crate::profile::Refusal;
 use crate::redis_link::{describe, Answers, Identity, Link, Target};
 use crate::verdict::Outcome;
-use crate::work::Then;
+use crate::work::{Then, Work};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc::UnboundedSender;
@@ -59,9 +60,9 @@ pub struct Worker {
 }
 
 /// Why a round with the server has to be followed by a pause.
-struct Pause {
-    reason: String,
-    reconnect: bool,
+pub struct Pause {
+    pub reason: String,
+    pub reconnect: bool,
 }
 
 impl Worker {
@@ -111,7 +112,7 @@ impl Worker {
     }
 
     /// One batch, or a sign of life when there is nothing to do.
-    async fn round(&self, link: &mut Link) -> Result<(), Pause> {
+    pub async fn round(&self, link: &mut Link) -> Result<(), Pause> {
         let Ok(batch) = tokio::time::timeout(IDLE_PING, self.queue.batch(self.batch)).await else {
             return link.ping().await.map_err(|error| Pause {
                 reason: describe(&error),
@@ -136,11 +137,19 @@ impl Worker {
         let mut again = Vec::new();
         let mut pause: Option<Pause> = None;
         for (job, answers) in batch.into_iter().zip(answers) {
-            match Outcome::of(&answers) {
+            let outcome = match Outcome::of(&answers) {
+                Outcome::Refused(reason) if job.work.then == Then::IsQueued => Outcome::NotNow {
+                    reason,
+                    reconnect: false,
+                },
+                outcome => outcome,
+            };
+            match outcome {
                 Outcome::Confirmed => {
                     match job.work.then {
                         Then::Settle => self.counters.applied.add(1),
                         Then::IsDead => self.counters.dead.add(1),
+                        Then::IsQueued => self.counters.queued.add(1),
                     }
                     done.push(Settled::from(&job));
                 }
@@ -175,14 +184,19 @@ impl Worker {
             device: Some(std::mem::take(&mut job.work.device)),
             reason,
         };
-        self.refusals.refuse(&job.message.topic, &refusal);
-        match self.dead_letters.work(&job.message, &refusal) {
+        match self.bury(&job.message, &refusal) {
             Some(work) => {
                 job.work = work;
                 Ok(job)
             }
             None => Err(Settled::from(&job)),
         }
+    }
+
+    /// What keeps a message that can never succeed. `None` where none are kept.
+    pub fn bury(&self, message: &Message, refusal: &Refusal) -> Option<Work> {
+        self.refusals.refuse(&message.topic, refusal);
+        self.dead_letters.work(message, refusal)
     }
 
     /// These jobs are next, except for those that the broker will send again anyway.

@@ -30,13 +30,31 @@ impl Native {
         }
     }
 
-    fn command(&self, route: Route<'_>, message: &Message) -> Result<DeviceCommand, String> {
+    fn route(&self, message: &Message) -> Option<Result<Route<'_>, Refusal>> {
+        let content_type = message.content_type.as_deref();
+        match self.routes.find(&message.topic, content_type) {
+            Ok(route) => Some(Ok(route)),
+            Err(TopicError::OtherPrefix) => None,
+            Err(error) => Some(Err(Refusal {
+                device: None,
+                reason: error.to_string(),
+            })),
+        }
+    }
+
+    fn check_size(&self, message: &Message) -> Result<(), String> {
         let (size, most) = (message.payload.len(), self.max_payload);
         if size > most {
             return Err(format!(
                 "the payload has {size} bytes, more than max_payload ({most})"
             ));
         }
+        Ok(())
+    }
+
+    fn command(&self, route: Route<'_>, message: &Message) -> Result<DeviceCommand, String> {
+        self.check_size(message)?;
+        let most = self.max_payload;
         let Route {
             kind,
             device,
@@ -56,27 +74,30 @@ impl Profile for Native {
     }
 
     fn read(&self, message: &Message) -> Option<Result<Work, Refusal>> {
-        let found = self
-            .routes
-            .find(&message.topic, message.content_type.as_deref());
-        let route = match found {
-            Ok(route) => route,
-            Err(TopicError::OtherPrefix) => return None,
-            Err(error) => {
-                return Some(Err(Refusal {
-                    device: None,
-                    reason: error.to_string(),
-                }))
+        let work = self.route(message)?.and_then(|route| {
+            let device = route.device.clone();
+            match self.command(route, message) {
+                Ok(command) => Ok(command.into()),
+                Err(reason) => Err(Refusal {
+                    device: Some(device),
+                    reason,
+                }),
             }
-        };
-        let device = route.device.clone();
-        let work = match self.command(route, message) {
-            Ok(command) => Ok(command.into()),
-            Err(reason) => Err(Refusal {
-                device: Some(device),
-                reason,
-            }),
-        };
+        });
         Some(work)
+    }
+
+    fn device(&self, message: &Message) -> Option<Result<String, Refusal>> {
+        let device = self.route(message)?.and_then(|route| {
+            let device = route.device;
+            match self.check_size(message) {
+                Ok(()) => Ok(device),
+                Err(reason) => Err(Refusal {
+                    device: Some(device),
+                    reason,
+                }),
+            }
+        });
+        Some(device)
     }
 }
