@@ -5,11 +5,9 @@
 
 mod delivery;
 mod enqueue;
-mod settings;
 
 pub use delivery::Delivery;
 pub use enqueue::Enqueue;
-pub use settings::QueueConfig;
 
 /// Attributes of a message in a queue. The body is the payload as it came.
 mod attribute {

@@ -10,7 +10,9 @@
 use crate::text::one_line;
 use crate::work::Work;
 use redis::aio::MultiplexedConnection;
-use redis::{AsyncConnectionConfig, Cmd, ErrorKind, FromRedisValue, RedisError, RedisResult, Value};
+use redis::{
+    AsyncConnectionConfig, Cmd, ErrorKind, FromRedisValue, RedisError, RedisResult, Value,
+};
 use std::hash::{BuildHasher, RandomState};
 use std::time::Duration;
 use tracing::debug;

@@ -51,11 +51,12 @@ pub async fn run(config: &Config, plan: Plan, mut stop: Stop) -> Result<(), Stri
     for warning in warnings {
         warn!("{warning}");
     }
+    let filters = profiles.filters().into_iter().map(|f| f.filter).collect();
+    let (hand, mut source) = mqtt::prepare(&config.mqtt, &peers.broker, filters)?;
     let reader = match config.queue.enabled {
         false => Reader::Apply(profiles),
         true => Reader::Enqueue(profiles, Enqueue::new(config.queue.clone())),
     };
-    let (hand, mut source) = mqtt::prepare(&config.mqtt, &peers.broker, reader.filters())?;
     let client = redis::Client::open(peers.redis).map_err(|e| e.to_string())?;
     let (shared, mut from_workers) = start_workers(config, &client);
     let mut ingress = Ingress::new(&config.mqtt, names, reader, hand, shared);

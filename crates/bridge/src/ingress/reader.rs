@@ -23,10 +23,4 @@ impl Reader {
             },
         }
     }
-
-    pub fn filters(&self) -> Vec<String> {
-        match self {
-            Reader::Apply(profiles) | Reader::Enqueue(profiles, _) => profiles.filters(),
-        }
-    }
 }

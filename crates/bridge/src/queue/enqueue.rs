@@ -1,7 +1,8 @@
 //! The receiver's half: from a message to the command that puts it into its queue.
 
-use super::{attribute, number, QueueConfig};
+use super::{attribute, number};
 use crate::clock;
+use crate::config::QueueConfig;
 use crate::mqtt::Message;
 use crate::work::{Then, Work};
 
@@ -75,7 +76,8 @@ mod tests {
         let mut words = words(&work);
         let received_at = words.remove(11);
         assert!(received_at.parse::<u64>().is_ok_and(|ms| ms > 0));
-        let expected = "QUEUE.ADD ingest:0 not looked at ATTR topic devices/a/reported ATTR device \
+        let expected =
+            "QUEUE.ADD ingest:0 not looked at ATTR topic devices/a/reported ATTR device \
                         a ATTR received_at ATTR content_type application/json ATTR retained 1 \
                         TTL 86400000 MAXLEN 10";
         assert_eq!(words.join(" "), expected);

@@ -1,8 +1,10 @@
-use crate::config::{between, within, Span};
+//! `[queue]`: for the receiver and for the processors, which must agree on `key` and `count`.
+
+use super::limits::{between, within, SECOND};
+use super::Span;
 use serde::Deserialize;
 use std::time::Duration;
 
-/// `[queue]`: for the receiver and for the processors, which must agree on `key` and `count`.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct QueueConfig {
@@ -41,11 +43,11 @@ impl QueueConfig {
         if self.key.is_empty() {
             return Err("queue.key is empty".into());
         }
-        let second = Duration::from_secs(1);
-        let day = second * 86_400;
+
+        let day = SECOND * 86_400;
         within("queue.count", self.count, 1..=1024)?;
-        between("queue.ttl", self.ttl, second, day * 3650)?;
-        between("queue.lease", self.lease, second, day)?;
+        between("queue.ttl", self.ttl, SECOND, day * 3650)?;
+        between("queue.lease", self.lease, SECOND, day)?;
         within("queue.maxlen", self.maxlen, 0..=1 << 40)?;
         within("queue.max_deliveries", self.max_deliveries, 0..=1_000_000)
     }
