@@ -4,6 +4,7 @@
 //! subcommand the bridge runs.
 
 use crate::config::{Address, Config, LogLevel};
+use crate::process;
 use crate::profile::native::{Native, Routes};
 use crate::profile::Profiles;
 use crate::serve::Plan;
@@ -21,10 +22,12 @@ pub struct Cli {
     pub flags: Flags,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Subcommand)]
+#[derive(Debug, Clone, PartialEq, Eq, Subcommand)]
 pub enum Command {
     /// Carries messages until it is told to stop; this is what happens without a subcommand
     Run,
+    /// Applies what the bridge has put into queues (queue.enabled), beside any number of others
+    Process(process::Flags),
 }
 
 #[derive(Args)]

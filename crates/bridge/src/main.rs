@@ -13,6 +13,7 @@ mod dead_letters;
 mod health;
 mod ingress;
 mod mqtt;
+mod process;
 mod profile;
 mod protobuf;
 mod queue;
@@ -46,6 +47,7 @@ fn main() -> ExitCode {
         .init();
     let outcome = match command.unwrap_or(Command::Run) {
         Command::Run => block_on(run(&config, plan)),
+        Command::Process(what) => block_on(process(&config, plan, what)),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
@@ -69,13 +71,17 @@ fn block_on<T>(task: impl Future<Output = Result<T, String>>) -> Result<T, Strin
 }
 
 async fn run(config: &Config, plan: Plan) -> Result<(), String> {
-    let stop = stop_signals().map_err(|e| format!("cannot watch for signals: {e}"))?;
-    serve::run(config, plan, stop).await
+    serve::run(config, plan, stop_signals()?).await
 }
 
-fn stop_signals() -> std::io::Result<Stop> {
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
+async fn process(config: &Config, plan: Plan, what: process::Flags) -> Result<(), String> {
+    process::run(config, plan, what, stop_signals()?).await
+}
+
+fn stop_signals() -> Result<Stop, String> {
+    let watch = |kind| signal(kind).map_err(|e| format!("cannot watch for signals: {e}"));
+    let mut terminate = watch(SignalKind::terminate())?;
+    let mut interrupt = watch(SignalKind::interrupt())?;
     let (sender, stop) = unbounded_channel();
     tokio::spawn(async move {
         loop {

@@ -27,12 +27,13 @@ fn the_example_shows_every_setting_with_its_default() {
             "log",
             "mqtt",
             "protobuf",
+            "queue",
             "redis"
         ]
     );
     let section = |name: &str| names(table[name].as_table().unwrap()).len();
     assert_eq!((section("mqtt"), section("redis")), (9, 5));
-    assert_eq!(section("dead_letters"), 2);
+    assert_eq!((section("dead_letters"), section("queue")), (2, 7));
     // `rule` is shown in comments: a list of sections has no default to show.
     assert_eq!(section("protobuf"), 3);
 }
@@ -89,6 +90,10 @@ fn values_outside_their_range_are_refused() {
         "[redis]\nworkers = 0",
         "[redis]\nbatch = 0",
         "[redis]\nresponse_timeout = \"500ms\"",
+        "[queue]\nkey = \"\"",
+        "[queue]\ncount = 0",
+        "[queue]\nttl = 0",
+        "[queue]\nlease = \"100ms\"",
         "log = \"loud\"",
     ] {
         assert!(checked(text).is_err(), "{text}");

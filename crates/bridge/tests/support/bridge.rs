@@ -1,6 +1,6 @@
 //! The program under test, as a process, with what it has written.
 
-use super::{terminate, wait_until};
+use super::{signal, terminate, wait_until};
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
@@ -22,12 +22,24 @@ impl Bridge {
     }
 
     pub fn launch(mqtt: &str, redis: &str, config: &str) -> Bridge {
+        Bridge::spawn(&["--mqtt", mqtt, "--redis", redis], config)
+    }
+
+    /// Starts a processor of the queues and waits until it is ready.
+    pub fn process(redis: &str, config: &str, flags: &[&str]) -> Bridge {
+        let bridge = Bridge::spawn(&[&["process", "--redis", redis], flags].concat(), config);
+        bridge.wait_for("processor ready");
+        bridge
+    }
+
+    pub fn spawn(flags: &[&str], config: &str) -> Bridge {
         let file = NamedTempFile::new().unwrap();
         std::fs::write(file.path(), config).unwrap();
         let mut process = Command::new(env!("CARGO_BIN_EXE_devicestate-bridge"))
             .arg("--config")
             .arg(file.path())
-            .args(["--mqtt", mqtt, "--redis", redis, "--log", "debug"])
+            .args(["--log", "debug"])
+            .args(flags)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
@@ -64,6 +76,15 @@ impl Bridge {
             found.is_some()
         });
         found.unwrap()
+    }
+
+    /// Stops all its work, until [`Bridge::thaw`].
+    pub fn freeze(&self) {
+        signal(&self.process, "-STOP");
+    }
+
+    pub fn thaw(&self) {
+        signal(&self.process, "-CONT");
     }
 
     /// kill -9.
