@@ -6,6 +6,7 @@
 use crate::config::{Address, Config, LogLevel};
 use crate::profile::native::{Native, Routes};
 use crate::profile::Profiles;
+use crate::replay::Choice;
 use crate::serve::Plan;
 use crate::text::one_line;
 use clap::{Args, Parser, Subcommand};
@@ -21,10 +22,12 @@ pub struct Cli {
     pub flags: Flags,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Subcommand)]
+#[derive(Debug, Clone, PartialEq, Eq, Subcommand)]
 pub enum Command {
     /// Carries messages until it is told to stop; this is what happens without a subcommand
     Run,
+    /// Tries dead letters again, with the configuration as it is now
+    Replay(Choice),
 }
 
 #[derive(Args)]

@@ -15,6 +15,7 @@ mod mqtt;
 mod profile;
 mod protobuf;
 mod redis_link;
+mod replay;
 mod serve;
 mod text;
 mod verdict;
@@ -43,10 +44,12 @@ fn main() -> ExitCode {
         .with_max_level(tracing::Level::from(config.log))
         .init();
     let outcome = match command.unwrap_or(Command::Run) {
-        Command::Run => block_on(run(&config, plan)),
+        Command::Run => block_on(run(&config, plan)).map(|()| true),
+        Command::Replay(choice) => block_on(replay::run(&config, plan, &choice)),
     };
     match outcome {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
         Err(reason) => wrong(&reason),
     }
 }
