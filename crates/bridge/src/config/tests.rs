@@ -1,6 +1,6 @@
 use super::*;
 
-const EXAMPLE: &str = include_str!("../../../devicestate-bridge.toml.example");
+const EXAMPLE: &str = include_str!("../../../../devicestate-bridge.toml.example");
 
 fn no_env(_: &str) -> Option<String> {
     None
