@@ -3,7 +3,7 @@
 //! The flags are the same for all subcommands, and may stand before or after them. Without a
 //! subcommand the bridge runs.
 
-use crate::config::{Address, Config, LogLevel};
+use crate::config::{Address, Config, LogFormat, LogLevel};
 use crate::profile::native::{Native, Routes};
 use crate::profile::Profiles;
 use crate::replay::Choice;
@@ -50,6 +50,12 @@ pub struct Flags {
     /// The least important lines to show
     #[arg(long, global = true, value_name = "LEVEL")]
     log: Option<LogLevel>,
+    /// What the lines of the log look like
+    #[arg(long, global = true, value_name = "FORMAT")]
+    log_format: Option<LogFormat>,
+    /// Where metrics and probes are served, e.g. 127.0.0.1:9464
+    #[arg(long, global = true, value_name = "ADDRESS")]
+    http: Option<String>,
 }
 
 impl Flags {
@@ -92,6 +98,12 @@ impl Flags {
         }
         if let Some(log) = self.log {
             config.log = log;
+        }
+        if let Some(log_format) = self.log_format {
+            config.log_format = log_format;
+        }
+        if let Some(address) = self.http {
+            config.http.listen = address;
         }
         Ok(config)
     }

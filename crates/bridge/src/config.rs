@@ -5,6 +5,7 @@
 
 mod address;
 mod dead_letters;
+mod http;
 mod limits;
 mod log;
 mod mqtt;
@@ -13,7 +14,8 @@ mod span;
 
 pub use self::address::Address;
 pub use self::dead_letters::DeadLettersConfig;
-pub use self::log::LogLevel;
+pub use self::http::HttpConfig;
+pub use self::log::{LogFormat, LogLevel};
 pub use self::mqtt::MqttConfig;
 pub use self::redis::RedisConfig;
 pub use self::span::Span;
@@ -29,11 +31,13 @@ use std::time::Duration;
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
     pub log: LogLevel,
+    pub log_format: LogFormat,
     /// How long a stop waits for Redis to confirm what is on its way.
     pub drain_timeout: Span,
     pub mqtt: MqttConfig,
     pub redis: RedisConfig,
     pub dead_letters: DeadLettersConfig,
+    pub http: HttpConfig,
     pub protobuf: ProtobufConfig,
 }
 
@@ -41,10 +45,12 @@ impl Default for Config {
     fn default() -> Self {
         Config {
             log: LogLevel::Info,
+            log_format: LogFormat::Text,
             drain_timeout: Span(Duration::from_secs(5)),
             mqtt: MqttConfig::default(),
             redis: RedisConfig::default(),
             dead_letters: DeadLettersConfig::default(),
+            http: HttpConfig::default(),
             protobuf: ProtobufConfig::default(),
         }
     }
@@ -74,6 +80,7 @@ impl Config {
         self.mqtt.check()?;
         self.redis.check()?;
         self.dead_letters.check()?;
+        self.http.address()?;
         between("drain_timeout", self.drain_timeout, Duration::ZERO, HOUR)?;
         Ok(Peers {
             broker: self.mqtt.broker(&env)?,

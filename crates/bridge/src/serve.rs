@@ -3,10 +3,13 @@
 
 use crate::config::{Config, Peers};
 use crate::dead_letters::DeadLetters;
+use crate::http::{self, Pages};
 use crate::ingress::refusals::Refusals;
 use crate::ingress::worker::{Report, Worker};
 use crate::ingress::{Ingress, Names, Shared};
+use crate::metrics::Metrics;
 use crate::mqtt::{self, Event};
+use crate::probes::{Probes, MQTT, REDIS};
 use crate::profile::Profiles;
 use crate::redis_link::Target;
 use std::sync::Arc;
@@ -52,7 +55,13 @@ pub async fn run(config: &Config, plan: Plan, mut stop: Stop) -> Result<(), Stri
     let filters = profiles.filters().into_iter().map(|f| f.filter).collect();
     let (hand, mut source) = mqtt::prepare(&config.mqtt, &peers.broker, filters)?;
     let client = redis::Client::open(peers.redis).map_err(|e| e.to_string())?;
-    let (shared, mut from_workers) = start_workers(config, &client);
+    let metrics = Arc::new(Metrics::new(&profiles.names()));
+    let probes = Arc::new(Probes::new(&[MQTT, REDIS], metrics.clone()));
+    let pages = Pages { metrics, probes };
+    if let Some(address) = config.http.address()? {
+        http::start(address, pages.clone()).await?;
+    }
+    let (shared, mut from_workers) = start_workers(config, &client, pages.clone());
     let mut ingress = Ingress::new(&config.mqtt, names, profiles, hand, shared);
     let mut tick = interval(Duration::from_secs(1));
     let mut deadline = Instant::now();
@@ -67,7 +76,10 @@ pub async fn run(config: &Config, plan: Plan, mut stop: Stop) -> Result<(), Stri
             tokio::select! {
                 event = &mut next, if !ingress.is_full() => break event,
                 Some(report) = from_workers.recv() => ingress.on_report(report),
-                _ = tick.tick() => ingress.on_tick(),
+                _ = tick.tick() => {
+                    pages.probes.beat();
+                    ingress.on_tick();
+                }
                 Some(()) = stop.recv() => {
                     if !ingress.is_draining() {
                         deadline = Instant::now() + config.drain_timeout.0;
@@ -94,16 +106,21 @@ pub async fn run(config: &Config, plan: Plan, mut stop: Stop) -> Result<(), Stri
     Ok(())
 }
 
-fn start_workers(config: &Config, client: &redis::Client) -> (Shared, UnboundedReceiver<Report>) {
+fn start_workers(
+    config: &Config,
+    client: &redis::Client,
+    pages: Pages,
+) -> (Shared, UnboundedReceiver<Report>) {
     let (reports, from_workers) = unbounded_channel();
     let shared = Shared {
         queues: (0..config.redis.workers).map(|_| Arc::default()).collect(),
-        counters: Arc::default(),
-        refusals: Arc::new(Refusals::new()),
+        refusals: Arc::new(Refusals::new(pages.metrics.clone())),
         dead_letters: Arc::new(DeadLetters::new(
             config.dead_letters.clone(),
             config.mqtt.max_payload,
         )),
+        metrics: pages.metrics,
+        probes: pages.probes,
     };
     for (number, queue) in shared.queues.iter().enumerate() {
         let worker = Worker {
@@ -118,7 +135,7 @@ fn start_workers(config: &Config, client: &redis::Client) -> (Shared, UnboundedR
             queue: queue.clone(),
             refusals: shared.refusals.clone(),
             dead_letters: shared.dead_letters.clone(),
-            counters: shared.counters.clone(),
+            metrics: shared.metrics.clone(),
             reports: reports.clone(),
         };
         tokio::spawn(worker.run());
