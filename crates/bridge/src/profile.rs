@@ -8,12 +8,21 @@ use crate::mqtt::Message;
 use crate::work::Work;
 
 pub trait Profile: Send + Sync {
-    /// The filters to subscribe to.
-    fn filters(&self) -> Vec<String>;
+    /// What to subscribe to.
+    fn filters(&self) -> Vec<Filter>;
 
     /// What a message comes to, or why it comes to nothing. `None` where its topic is none of this
     /// profile's.
     fn read(&self, message: &Message) -> Option<Result<Work, Refusal>>;
+}
+
+/// A filter of topics.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Filter {
+    pub filter: String,
+    /// Whether several bridges may share the subscription. Mosquitto delivers nothing for a shared
+    /// one to topics that begin with `$`.
+    pub shareable: bool,
 }
 
 /// Why a message can never succeed.
@@ -33,7 +42,7 @@ impl Profiles {
         Profiles(profiles)
     }
 
-    pub fn filters(&self) -> Vec<String> {
+    pub fn filters(&self) -> Vec<Filter> {
         self.0
             .iter()
             .flat_map(|profile| profile.filters())

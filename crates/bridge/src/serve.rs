@@ -49,7 +49,8 @@ pub async fn run(config: &Config, plan: Plan, mut stop: Stop) -> Result<(), Stri
     for warning in warnings {
         warn!("{warning}");
     }
-    let (hand, mut source) = mqtt::prepare(&config.mqtt, &peers.broker, profiles.filters())?;
+    let filters = profiles.filters().into_iter().map(|f| f.filter).collect();
+    let (hand, mut source) = mqtt::prepare(&config.mqtt, &peers.broker, filters)?;
     let client = redis::Client::open(peers.redis).map_err(|e| e.to_string())?;
     let (shared, mut from_workers) = start_workers(config, &client);
     let mut ingress = Ingress::new(&config.mqtt, names, profiles, hand, shared);

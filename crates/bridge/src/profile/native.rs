@@ -9,7 +9,7 @@ mod topic;
 pub use routes::Routes;
 pub use topic::check_prefix;
 
-use super::{Profile, Refusal};
+use super::{Filter, Profile, Refusal};
 use crate::mqtt::Message;
 use crate::work::Work;
 use payload::DeviceCommand;
@@ -51,8 +51,14 @@ impl Native {
 }
 
 impl Profile for Native {
-    fn filters(&self) -> Vec<String> {
-        self.routes.filters()
+    fn filters(&self) -> Vec<Filter> {
+        let filters = self.routes.filters().into_iter();
+        filters
+            .map(|filter| Filter {
+                filter,
+                shareable: true,
+            })
+            .collect()
     }
 
     fn read(&self, message: &Message) -> Option<Result<Work, Refusal>> {
