@@ -1,11 +1,12 @@
-//! What the tests run the bridge against: a real Mosquitto, and a Redis whose answers the test
-//! decides. Every wait is for a condition; a condition that never comes fails the test.
+//! What the tests run the bridge against: a real Mosquitto, and either a Redis whose answers the test
+//! decides or a real server with the module. Every wait is for a condition; a condition that never comes fails the test.
 
 #![allow(dead_code)] // each test file uses another part
 
 pub mod bridge;
 pub mod broker;
 pub mod redis;
+pub mod server;
 
 use std::net::TcpListener;
 use std::process::{Child, Command};
