@@ -17,6 +17,7 @@ mod protobuf;
 mod redis_link;
 mod serve;
 mod text;
+mod tls;
 mod verdict;
 mod work;
 

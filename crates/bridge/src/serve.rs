@@ -8,7 +8,7 @@ use crate::ingress::worker::{Report, Worker};
 use crate::ingress::{Ingress, Names, Shared};
 use crate::mqtt::{self, Event};
 use crate::profile::Profiles;
-use crate::redis_link::Target;
+use crate::redis_link::{Server, Target};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc::{unbounded_channel, UnboundedReceiver};
@@ -38,7 +38,7 @@ pub async fn run(config: &Config, plan: Plan, mut stop: Stop) -> Result<(), Stri
     } = plan;
     let names = Names {
         broker: peers.broker.to_string(),
-        redis: peers.redis.addr().to_string(),
+        redis: peers.redis.to_string(),
     };
     info!(
         "devicestate-bridge {} from MQTT {} to Redis {}",
@@ -51,8 +51,7 @@ pub async fn run(config: &Config, plan: Plan, mut stop: Stop) -> Result<(), Stri
     }
     let filters = profiles.filters().into_iter().map(|f| f.filter).collect();
     let (hand, mut source) = mqtt::prepare(&config.mqtt, &peers.broker, filters)?;
-    let client = redis::Client::open(peers.redis).map_err(|e| e.to_string())?;
-    let (shared, mut from_workers) = start_workers(config, &client);
+    let (shared, mut from_workers) = start_workers(config, &peers.redis);
     let mut ingress = Ingress::new(&config.mqtt, names, profiles, hand, shared);
     let mut tick = interval(Duration::from_secs(1));
     let mut deadline = Instant::now();
@@ -94,7 +93,7 @@ pub async fn run(config: &Config, plan: Plan, mut stop: Stop) -> Result<(), Stri
     Ok(())
 }
 
-fn start_workers(config: &Config, client: &redis::Client) -> (Shared, UnboundedReceiver<Report>) {
+fn start_workers(config: &Config, server: &Server) -> (Shared, UnboundedReceiver<Report>) {
     let (reports, from_workers) = unbounded_channel();
     let shared = Shared {
         queues: (0..config.redis.workers).map(|_| Arc::default()).collect(),
@@ -108,12 +107,11 @@ fn start_workers(config: &Config, client: &redis::Client) -> (Shared, UnboundedR
     for (number, queue) in shared.queues.iter().enumerate() {
         let worker = Worker {
             number,
-            target: Target {
-                client: client.clone(),
-                connect_timeout: config.redis.connect_timeout.0,
-                response_timeout: config.redis.response_timeout.0,
-                name: format!("devicestate-bridge-w{number}"),
-            },
+            target: Target::new(
+                &config.redis,
+                server,
+                format!("devicestate-bridge-w{number}"),
+            ),
             batch: config.redis.batch,
             queue: queue.clone(),
             refusals: shared.refusals.clone(),
