@@ -21,6 +21,7 @@ mod redis_link;
 mod replay;
 mod serve;
 mod text;
+mod tls;
 mod verdict;
 mod work;
 

@@ -91,8 +91,7 @@ pub fn prepare(
     broker: &BrokerAddress,
     filters: Vec<String>,
 ) -> Result<(Hand, Source), String> {
-    let mut options =
-        MqttOptions::new(config.client_id.clone(), (broker.host.clone(), broker.port));
+    let mut options = MqttOptions::new(config.client_id(), (broker.host.clone(), broker.port));
     let seconds = |span: Duration| u32::try_from(span.as_secs()).unwrap_or(u32::MAX - 1);
     options
         .set_clean_start(false)
@@ -129,7 +128,7 @@ pub fn prepare(
         events,
         hand: client,
         filters,
-        client_id: config.client_id.clone(),
+        client_id: config.client_id(),
         backoff: Backoff::new(Duration::from_millis(100), Duration::from_secs(10)),
         pause: None,
         connected: None,

@@ -31,12 +31,8 @@ pub struct Choice {
 
 /// Tries the chosen entries, and prints what became of them. True if none stays.
 pub async fn run(config: &Config, plan: Plan, choice: &Choice) -> Result<bool, String> {
-    let target = Target {
-        client: redis::Client::open(plan.peers.redis).map_err(|e| e.to_string())?,
-        connect_timeout: config.redis.connect_timeout.0,
-        response_timeout: config.redis.response_timeout.0,
-        name: "devicestate-bridge-replay".to_owned(),
-    };
+    let name = "devicestate-bridge-replay".to_owned();
+    let target = Target::new(&config.redis, &plan.peers.redis, name);
     let link = Link::open(&target, None).await;
     let mut replay = Replay {
         link: link.map_err(|error| describe(&error))?,
@@ -150,6 +146,7 @@ impl Replay<'_> {
         };
         self.profiles
             .read(&message)
+            .outcome
             .map_err(|refusal| refusal.reason)
     }
 

@@ -11,7 +11,7 @@ use crate::metrics::Metrics;
 use crate::mqtt::{self, Event};
 use crate::probes::{Probes, MQTT, REDIS};
 use crate::profile::Profiles;
-use crate::redis_link::Target;
+use crate::redis_link::{Server, Target};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc::{unbounded_channel, UnboundedReceiver};
@@ -41,7 +41,7 @@ pub async fn run(config: &Config, plan: Plan, mut stop: Stop) -> Result<(), Stri
     } = plan;
     let names = Names {
         broker: peers.broker.to_string(),
-        redis: peers.redis.addr().to_string(),
+        redis: peers.redis.to_string(),
     };
     info!(
         "devicestate-bridge {} from MQTT {} to Redis {}",
@@ -54,14 +54,13 @@ pub async fn run(config: &Config, plan: Plan, mut stop: Stop) -> Result<(), Stri
     }
     let filters = profiles.filters().into_iter().map(|f| f.filter).collect();
     let (hand, mut source) = mqtt::prepare(&config.mqtt, &peers.broker, filters)?;
-    let client = redis::Client::open(peers.redis).map_err(|e| e.to_string())?;
     let metrics = Arc::new(Metrics::new(&profiles.names()));
     let probes = Arc::new(Probes::new(&[MQTT, REDIS], metrics.clone()));
     let pages = Pages { metrics, probes };
     if let Some(address) = config.http.address()? {
         http::start(address, pages.clone()).await?;
     }
-    let (shared, mut from_workers) = start_workers(config, &client, pages.clone());
+    let (shared, mut from_workers) = start_workers(config, &peers.redis, pages.clone());
     let mut ingress = Ingress::new(&config.mqtt, names, profiles, hand, shared);
     let mut tick = interval(Duration::from_secs(1));
     let mut deadline = Instant::now();
@@ -108,7 +107,7 @@ pub async fn run(config: &Config, plan: Plan, mut stop: Stop) -> Result<(), Stri
 
 fn start_workers(
     config: &Config,
-    client: &redis::Client,
+    server: &Server,
     pages: Pages,
 ) -> (Shared, UnboundedReceiver<Report>) {
     let (reports, from_workers) = unbounded_channel();
@@ -125,12 +124,11 @@ fn start_workers(
     for (number, queue) in shared.queues.iter().enumerate() {
         let worker = Worker {
             number,
-            target: Target {
-                client: client.clone(),
-                connect_timeout: config.redis.connect_timeout.0,
-                response_timeout: config.redis.response_timeout.0,
-                name: format!("devicestate-bridge-w{number}"),
-            },
+            target: Target::new(
+                &config.redis,
+                server,
+                format!("devicestate-bridge-w{number}"),
+            ),
             batch: config.redis.batch,
             queue: queue.clone(),
             refusals: shared.refusals.clone(),
