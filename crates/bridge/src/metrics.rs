@@ -34,6 +34,7 @@ pub struct Metrics {
     pub held: Held,
     pub connections: Connections,
     pub pipelines: Pipelines,
+    pub publications: Publications,
 }
 
 impl Metrics {
@@ -50,6 +51,7 @@ impl Metrics {
             held: Held::register(&mut registry),
             connections: Connections::register(&mut registry),
             pipelines: Pipelines::register(&mut registry),
+            publications: Publications::register(&mut registry),
             registry,
         }
     }
@@ -80,6 +82,8 @@ pub struct Messages {
     /// Redis confirmed their commands.
     pub applied: PerProfile,
     pub refused: PerProfile,
+    /// Their commands were refused, and their devices told so.
+    pub answered_no: PerProfile,
     /// Refused ones that are in the stream of dead letters.
     pub dead: PerProfile,
     /// Refused ones that the stream of dead letters did not take.
@@ -103,6 +107,10 @@ impl Messages {
                 "Messages whose commands Redis confirmed",
             ),
             refused: of("messages_refused", "Messages that can never succeed"),
+            answered_no: of(
+                "messages_answered_no",
+                "Messages whose commands were refused, and whose device was told so",
+            ),
             dead: of(
                 "dead_letters",
                 "Refused messages that were put to the dead letters",
@@ -237,6 +245,33 @@ impl Pipelines {
                 "redis_round_trip_seconds",
                 "Time until Redis has answered a pipeline",
                 Histogram::new(exponential_buckets(0.000_25, 2.0, 16)),
+            ),
+        }
+    }
+}
+
+/// Messages to devices.
+pub struct Publications {
+    pub published: Counter,
+    pub refused: Counter,
+    pub answers_dropped: Counter,
+}
+
+impl Publications {
+    fn register(registry: &mut Registry) -> Publications {
+        let mut counter = |name, help| register(registry, name, help, Counter::default());
+        Publications {
+            published: counter(
+                "published",
+                "Messages to devices that the broker has confirmed",
+            ),
+            refused: counter(
+                "publish_refused",
+                "Messages to devices that the broker did not take",
+            ),
+            answers_dropped: counter(
+                "answers_dropped",
+                "Answers to devices that found no room while the broker was away",
             ),
         }
     }
