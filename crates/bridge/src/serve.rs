@@ -14,8 +14,12 @@ use tokio::sync::mpsc::{unbounded_channel, UnboundedReceiver};
 use tokio::time::{interval, sleep_until};
 use tracing::{info, warn};
 
-/// What comes after the drain: the goodbye to the broker.
-const GOODBYE: Duration = Duration::from_secs(3);
+/// The least that the broker is given to read what it was sent, after Redis is done. A busy broker
+/// gets all that is left of the drain: acknowledgements that it has not read by the end are lost,
+/// and their messages come again.
+const GOODBYE: Duration = Duration::from_secs(2);
+/// For the end of the connection after that.
+const CLOSE: Duration = Duration::from_secs(1);
 
 /// A signal to stop. A second one cuts the drain short.
 pub type Stop = UnboundedReceiver<()>;
@@ -53,7 +57,9 @@ pub async fn run(config: &Config, plan: Plan, mut stop: Stop) -> Result<(), Stri
     let (shared, mut from_workers) = start_workers(&config.redis, &client);
     let mut bridge = Bridge::new(&config.mqtt, names, routes, hand, shared);
     let mut tick = interval(Duration::from_secs(1));
-    let mut deadline = Instant::now();
+    let mut drain_end = Instant::now();
+    // Of what the bridge waits for while it stops: Redis, then the broker.
+    let mut deadline = drain_end;
     let mut said_goodbye = false;
     'serve: loop {
         let next = source.next();
@@ -67,19 +73,21 @@ pub async fn run(config: &Config, plan: Plan, mut stop: Stop) -> Result<(), Stri
                 Some(report) = from_workers.recv() => bridge.on_report(report),
                 _ = tick.tick() => bridge.on_tick(),
                 Some(()) = stop.recv() => {
+                    drain_end = Instant::now();
                     if !bridge.is_draining() {
-                        deadline = Instant::now() + config.drain_timeout.0;
+                        drain_end += config.drain_timeout.0;
                         bridge.start_drain();
-                    } else if !said_goodbye {
-                        deadline = Instant::now();
                     }
+                    deadline = drain_end;
                 }
                 () = sleep_until(deadline.into()), if bridge.is_draining() => {
-                    if said_goodbye || !bridge.say_goodbye() {
+                    let now = Instant::now();
+                    let limit = drain_end.saturating_duration_since(now).max(GOODBYE);
+                    if said_goodbye || !bridge.say_goodbye(limit) {
                         break 'serve;
                     }
                     said_goodbye = true;
-                    deadline = Instant::now() + GOODBYE;
+                    deadline = now + limit + CLOSE;
                 }
             }
         };
