@@ -32,8 +32,6 @@ use std::time::{Duration, Instant};
 
 /// A connection that lasted this long was a good one: the next loss is answered quickly again.
 const STABLE: Duration = Duration::from_secs(10);
-/// How long a goodbye may wait for the broker.
-const GOODBYE: Duration = Duration::from_secs(2);
 
 #[derive(Debug)]
 pub enum Event {
@@ -160,10 +158,11 @@ impl Hand {
     /// Ends the connection after the broker has read all acknowledgements: a SUBSCRIBE that changes
     /// nothing goes after them, its answer is waited for, then DISCONNECT follows. Without that,
     /// closing a socket that has unread messages resets it, and the last acknowledgements with it.
-    pub fn say_goodbye(&self) -> Result<(), String> {
+    /// A broker under load takes its time: Mosquitto 2.0 reads one packet of each client in turn.
+    pub fn say_goodbye(&self, limit: Duration) -> Result<(), String> {
         self.subscribe()?;
         self.client
-            .try_disconnect_with_timeout(GOODBYE)
+            .try_disconnect_with_timeout(limit)
             .map_err(|e| e.to_string())
     }
 }

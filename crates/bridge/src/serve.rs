@@ -20,8 +20,12 @@ use tokio::sync::mpsc::{unbounded_channel, UnboundedReceiver};
 use tokio::time::{interval, sleep_until};
 use tracing::{info, warn};
 
-/// What comes after the drain: the goodbye to the broker.
-const GOODBYE: Duration = Duration::from_secs(3);
+/// The least that the broker is given to read what it was sent, after Redis is done. A busy broker
+/// gets all that is left of the drain: acknowledgements that it has not read by the end are lost,
+/// and their messages come again.
+const GOODBYE: Duration = Duration::from_secs(2);
+/// For the end of the connection after that.
+const CLOSE: Duration = Duration::from_secs(1);
 
 /// How many messages to devices may wait for the broker's acknowledgement, at most.
 const MAX_IN_FLIGHT: usize = 1000;
@@ -75,7 +79,9 @@ pub async fn run(config: &Config, plan: Plan, mut stop: Stop) -> Result<(), Stri
     tokio::spawn(publisher.run());
     let mut ingress = Ingress::new(&config.mqtt, names, profiles, hand, shared);
     let mut tick = interval(Duration::from_secs(1));
-    let mut deadline = Instant::now();
+    let mut drain_end = Instant::now();
+    // Of what the bridge waits for while it stops: Redis, then the broker.
+    let mut deadline = drain_end;
     let mut said_goodbye = false;
     'serve: loop {
         let next = source.next();
@@ -92,19 +98,21 @@ pub async fn run(config: &Config, plan: Plan, mut stop: Stop) -> Result<(), Stri
                     ingress.on_tick();
                 }
                 Some(()) = stop.recv() => {
+                    drain_end = Instant::now();
                     if !ingress.is_draining() {
-                        deadline = Instant::now() + config.drain_timeout.0;
+                        drain_end += config.drain_timeout.0;
                         ingress.start_drain();
-                    } else if !said_goodbye {
-                        deadline = Instant::now();
                     }
+                    deadline = drain_end;
                 }
                 () = sleep_until(deadline.into()), if ingress.is_draining() => {
-                    if said_goodbye || !ingress.say_goodbye() {
+                    let now = Instant::now();
+                    let limit = drain_end.saturating_duration_since(now).max(GOODBYE);
+                    if said_goodbye || !ingress.say_goodbye(limit) {
                         break 'serve;
                     }
                     said_goodbye = true;
-                    deadline = Instant::now() + GOODBYE;
+                    deadline = now + limit + CLOSE;
                 }
             }
         };
