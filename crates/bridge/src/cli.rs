@@ -3,10 +3,11 @@
 //! The flags are the same for all subcommands, and may stand before or after them. Without a
 //! subcommand the bridge runs.
 
-use crate::config::{Address, Config, LogLevel};
+use crate::config::{Address, Config, LogFormat, LogLevel};
 use crate::process;
 use crate::profile::native::{Native, Routes};
 use crate::profile::Profiles;
+use crate::replay::Choice;
 use crate::serve::Plan;
 use crate::text::one_line;
 use clap::{Args, Parser, Subcommand};
@@ -28,6 +29,8 @@ pub enum Command {
     Run,
     /// Applies what the bridge has put into queues (queue.enabled), beside any number of others
     Process(process::Flags),
+    /// Tries dead letters again, with the configuration as it is now
+    Replay(Choice),
 }
 
 #[derive(Args)]
@@ -44,12 +47,21 @@ pub struct Flags {
     /// Devices publish below this: <prefix>/<id>/heartbeat
     #[arg(long, global = true)]
     prefix: Option<String>,
-    /// The name under which the broker keeps this bridge's messages
+    /// The name under which the broker keeps this bridge's messages, before the instance
     #[arg(long, global = true, value_name = "ID")]
     client_id: Option<String>,
+    /// Which of several bridges this one is, counted from 0
+    #[arg(long, global = true, value_name = "N")]
+    instance: Option<u16>,
     /// The least important lines to show
     #[arg(long, global = true, value_name = "LEVEL")]
     log: Option<LogLevel>,
+    /// What the lines of the log look like
+    #[arg(long, global = true, value_name = "FORMAT")]
+    log_format: Option<LogFormat>,
+    /// Where metrics and probes are served, e.g. 127.0.0.1:9464
+    #[arg(long, global = true, value_name = "ADDRESS")]
+    http: Option<String>,
 }
 
 impl Flags {
@@ -57,7 +69,8 @@ impl Flags {
     pub fn settings(self) -> Result<(Config, Plan), String> {
         let folder = self.config.as_deref().and_then(Path::parent);
         let folder = folder.unwrap_or(Path::new("")).to_owned();
-        let config = self.config()?;
+        let mut config = self.config()?;
+        config.anchor(&folder);
         let peers = config.check(|name| std::env::var(name).ok())?;
         let (routes, warnings) = Routes::load(&config.mqtt.prefix, &config.protobuf, &folder)?;
         let native = Native::new(routes, config.mqtt.max_payload);
@@ -88,10 +101,19 @@ impl Flags {
             config.mqtt.prefix = prefix;
         }
         if let Some(client_id) = self.client_id {
-            config.mqtt.client_id = client_id;
+            config.mqtt.base_client_id = client_id;
+        }
+        if let Some(instance) = self.instance {
+            config.mqtt.instance = instance;
         }
         if let Some(log) = self.log {
             config.log = log;
+        }
+        if let Some(log_format) = self.log_format {
+            config.log_format = log_format;
+        }
+        if let Some(address) = self.http {
+            config.http.listen = address;
         }
         Ok(config)
     }

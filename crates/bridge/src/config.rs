@@ -5,37 +5,47 @@
 
 mod address;
 mod dead_letters;
+mod http;
 mod limits;
 mod log;
+mod login;
 mod mqtt;
 mod queue;
 mod redis;
 mod span;
+mod tls;
 
 pub use self::address::Address;
 pub use self::dead_letters::DeadLettersConfig;
-pub use self::log::LogLevel;
+pub use self::http::HttpConfig;
+pub use self::log::{LogFormat, LogLevel};
+pub use self::login::Login;
 pub use self::mqtt::MqttConfig;
 pub use self::queue::QueueConfig;
 pub use self::redis::RedisConfig;
 pub use self::span::Span;
+pub use self::tls::TlsConfig;
 
 use self::limits::{between, HOUR};
 use crate::mqtt::address::BrokerAddress;
 use crate::protobuf::ProtobufConfig;
+use crate::redis_link::Server;
 use crate::text::one_line;
 use serde::Deserialize;
+use std::path::Path;
 use std::time::Duration;
 
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
     pub log: LogLevel,
+    pub log_format: LogFormat,
     /// How long a stop waits for Redis to confirm what is on its way.
     pub drain_timeout: Span,
     pub mqtt: MqttConfig,
     pub redis: RedisConfig,
     pub dead_letters: DeadLettersConfig,
+    pub http: HttpConfig,
     pub protobuf: ProtobufConfig,
     pub queue: QueueConfig,
 }
@@ -44,10 +54,12 @@ impl Default for Config {
     fn default() -> Self {
         Config {
             log: LogLevel::Info,
+            log_format: LogFormat::Text,
             drain_timeout: Span(Duration::from_secs(5)),
             mqtt: MqttConfig::default(),
             redis: RedisConfig::default(),
             dead_letters: DeadLettersConfig::default(),
+            http: HttpConfig::default(),
             protobuf: ProtobufConfig::default(),
             queue: QueueConfig::default(),
         }
@@ -58,7 +70,7 @@ impl Default for Config {
 #[derive(Debug)]
 pub struct Peers {
     pub broker: BrokerAddress,
-    pub redis: ::redis::ConnectionInfo,
+    pub redis: Server,
 }
 
 impl Config {
@@ -73,11 +85,18 @@ impl Config {
         })
     }
 
+    /// Counts the relative paths of all files from `folder`, except for those of `[protobuf]`.
+    pub fn anchor(&mut self, folder: &Path) {
+        self.mqtt.anchor(folder);
+        self.redis.anchor(folder);
+    }
+
     /// Checks all settings and resolves the addresses. `env` looks up an environment variable.
     pub fn check(&self, env: impl Fn(&str) -> Option<String>) -> Result<Peers, String> {
         self.mqtt.check()?;
         self.redis.check()?;
         self.dead_letters.check()?;
+        self.http.address()?;
         self.queue.check()?;
         between("drain_timeout", self.drain_timeout, Duration::ZERO, HOUR)?;
         Ok(Peers {

@@ -8,18 +8,23 @@ mod backoff;
 mod cli;
 mod clock;
 mod config;
-mod counters;
 mod dead_letters;
 mod health;
+mod http;
 mod ingress;
+mod logs;
+mod metrics;
 mod mqtt;
+mod probes;
 mod process;
 mod profile;
 mod protobuf;
 mod queue;
 mod redis_link;
+mod replay;
 mod serve;
 mod text;
+mod tls;
 mod verdict;
 mod work;
 
@@ -28,7 +33,6 @@ use cli::{Cli, Command};
 use config::Config;
 use serve::{Plan, Stop};
 use std::future::Future;
-use std::io::IsTerminal;
 use std::process::ExitCode;
 use tokio::signal::unix::{signal, SignalKind};
 use tokio::sync::mpsc::unbounded_channel;
@@ -39,18 +43,15 @@ fn main() -> ExitCode {
         Ok(settings) => settings,
         Err(reason) => return wrong(&reason),
     };
-    tracing_subscriber::fmt()
-        .with_writer(std::io::stderr)
-        .with_ansi(std::io::stderr().is_terminal())
-        .with_target(false)
-        .with_max_level(tracing::Level::from(config.log))
-        .init();
+    logs::init(config.log, config.log_format);
     let outcome = match command.unwrap_or(Command::Run) {
-        Command::Run => block_on(run(&config, plan)),
-        Command::Process(what) => block_on(process(&config, plan, what)),
+        Command::Run => block_on(run(&config, plan)).map(|()| true),
+        Command::Process(what) => block_on(process(&config, plan, what)).map(|()| true),
+        Command::Replay(choice) => block_on(replay::run(&config, plan, &choice)),
     };
     match outcome {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
         Err(reason) => wrong(&reason),
     }
 }

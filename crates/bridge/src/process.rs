@@ -10,17 +10,21 @@ mod leases;
 mod queues;
 
 use crate::config::Config;
-use crate::counters::Counters;
 use crate::dead_letters::DeadLetters;
 use crate::health::{Change, Health};
+use crate::http::{self, Pages};
 use crate::ingress::refusals::Refusals;
 use crate::ingress::worker::{Report, Worker};
-use crate::redis_link::Target;
+use crate::metrics::Metrics;
+use crate::mqtt::outbox::Outbox;
+use crate::probes::{Probes, REDIS};
+use crate::redis_link::{Server, Target};
 use crate::serve::{Plan, Stop};
 use crate::text::one_line;
 use consumer::{Consumer, Order};
 use leases::Leases;
 use queues::Queues;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc::{unbounded_channel, UnboundedSender};
@@ -42,6 +46,9 @@ pub struct Flags {
     /// [default: the names of machine and process]
     #[arg(long, value_name = "NAME")]
     worker: Option<String>,
+    /// Where this processor serves metrics and probes, instead of http.listen
+    #[arg(long, value_name = "ADDRESS")]
+    http: Option<SocketAddr>,
 }
 
 /// Runs until told to stop. An error is one of configuration, or the end of a consumer.
@@ -54,7 +61,7 @@ pub async fn run(config: &Config, plan: Plan, flags: Flags, mut stop: Stop) -> R
     if name.is_empty() || name.len() > 256 || name == "-" {
         return Err("--worker is not a name of 1 to 256 bytes other than '-'".into());
     }
-    let redis = plan.peers.redis.addr().to_string();
+    let redis = plan.peers.redis.to_string();
     info!(
         "devicestate-bridge {} processes {} of {} queues {}:* at Redis {redis} as {}",
         env!("CARGO_PKG_VERSION"),
@@ -66,16 +73,26 @@ pub async fn run(config: &Config, plan: Plan, flags: Flags, mut stop: Stop) -> R
     for warning in &plan.warnings {
         warn!("{warning}");
     }
+    let metrics = Arc::new(Metrics::new(&plan.profiles.names()));
+    let probes = Arc::new(Probes::new(&[REDIS], metrics.clone()));
+    let pages = Pages { metrics, probes };
+    if let Some(address) = flags
+        .http
+        .map_or_else(|| config.http.address(), |own| Ok(Some(own)))?
+    {
+        http::start(address, pages.clone()).await?;
+    }
     let (reports, mut heard) = unbounded_channel();
     let mut processor = Processor {
-        shared: Shared::new(config),
+        shared: Shared::new(config, &pages),
+        probes: pages.probes,
         health: Health::new(queues.len()),
         redis,
         order: watch::Sender::new(Order::Work),
         deadline: Instant::now(),
         ready_told: false,
     };
-    let mut consumers = processor.start(config, plan, &queues, &name, &reports)?;
+    let mut consumers = processor.start(config, plan, &queues, &name, &reports);
     let mut tick = interval(Duration::from_secs(1));
     loop {
         tokio::select! {
@@ -86,7 +103,10 @@ pub async fn run(config: &Config, plan: Plan, flags: Flags, mut stop: Stop) -> R
                 Some(Err(_)) => return Err("a consumer has failed; ending, to start afresh".into()),
             },
             Some(report) = heard.recv() => processor.on_report(report),
-            _ = tick.tick() => processor.shared.refusals.tick(),
+            _ = tick.tick() => {
+                processor.probes.beat();
+                processor.shared.refusals.tick();
+            }
             Some(()) = stop.recv() => processor.on_stop(config.drain_timeout.0),
             () = sleep_until(processor.deadline.into()), if processor.order() != Order::Work => {
                 if processor.order() == Order::GiveUp {
@@ -102,6 +122,7 @@ pub async fn run(config: &Config, plan: Plan, flags: Flags, mut stop: Stop) -> R
 
 struct Processor {
     shared: Shared,
+    probes: Arc<Probes>,
     health: Health,
     /// The server as the log names it.
     redis: String,
@@ -113,9 +134,11 @@ struct Processor {
 
 /// What the consumers share.
 struct Shared {
-    counters: Arc<Counters>,
+    metrics: Arc<Metrics>,
     refusals: Arc<Refusals>,
     dead_letters: Arc<DeadLetters>,
+    /// Nothing empties it: what is answered is not put into queues.
+    outbox: Outbox,
 }
 
 impl Processor {
@@ -126,8 +149,8 @@ impl Processor {
         queues: &[u32],
         name: &str,
         reports: &UnboundedSender<Report>,
-    ) -> Result<JoinSet<()>, String> {
-        let client = redis::Client::open(plan.peers.redis).map_err(|e| e.to_string())?;
+    ) -> JoinSet<()> {
+        let server = &plan.peers.redis;
         let (profiles, first_look) = (Arc::new(plan.profiles), Arc::new(Mutex::new(())));
         let mut consumers = JoinSet::new();
         for (number, queue) in queues.iter().enumerate() {
@@ -140,7 +163,7 @@ impl Processor {
                 },
                 lease: config.queue.lease.0,
                 profiles: profiles.clone(),
-                worker: self.shared.worker(config, &client, number, from_worker),
+                worker: self.shared.worker(config, server, number, from_worker),
                 settled,
                 reports: reports.clone(),
                 order: self.order.subscribe(),
@@ -148,7 +171,7 @@ impl Processor {
             };
             consumers.spawn(consumer.run());
         }
-        Ok(consumers)
+        consumers
     }
 
     fn on_report(&mut self, report: Report) {
@@ -157,10 +180,12 @@ impl Processor {
             Report::Settled(_) => {}
             Report::Works { worker } => {
                 match self.health.up(worker, now) {
-                    Some(Change::Recovered(after)) => {
-                        info!("Redis {redis} works again after {after:.1?}");
-                    }
-                    Some(_) => info!("connected to Redis {redis}"),
+                    Some(Change::Recovered(after)) => info!(
+                        peer = REDIS,
+                        after_seconds = after.as_secs_f64(),
+                        "Redis {redis} works again after {after:.1?}"
+                    ),
+                    Some(_) => info!(peer = REDIS, "connected to Redis {redis}"),
                     None => {}
                 }
                 if self.health.works() && !std::mem::replace(&mut self.ready_told, true) {
@@ -169,10 +194,15 @@ impl Processor {
             }
             Report::Waits { worker, reason } => {
                 if self.health.lost(worker, &reason, now).is_some() {
-                    warn!("Redis {redis} does not take commands: {reason}; trying again");
+                    warn!(
+                        peer = REDIS,
+                        reason, "Redis {redis} does not take commands: {reason}; trying again"
+                    );
                 }
             }
         }
+        let state = self.health.reason().map_or(Ok(()), Err);
+        self.probes.set(REDIS, state);
     }
 
     fn order(&self) -> Order {
@@ -182,6 +212,7 @@ impl Processor {
     /// The first signal lets what is in hand be finished, a second one does not.
     fn on_stop(&mut self, drain: Duration) {
         if self.order() == Order::Work {
+            self.probes.stop();
             info!("stopping; finishing what is in hand");
             self.deadline = Instant::now() + drain;
             self.order.send_replace(Order::Finish);
@@ -197,27 +228,26 @@ impl Processor {
     }
 
     fn summarise(&self) {
-        let Shared {
-            counters, refusals, ..
-        } = &self.shared;
-        refusals.tick();
+        self.shared.refusals.tick();
+        let messages = &self.shared.metrics.messages;
         info!(
             "stopped: received {}, applied {}, refused {}, dead letters {}, retried {}",
-            counters.received.get(),
-            counters.applied.get(),
-            refusals.total(),
-            counters.dead.get(),
-            counters.retried.get(),
+            messages.received.total(),
+            messages.applied.total(),
+            messages.refused.total(),
+            messages.dead.total(),
+            messages.retried.total(),
         );
     }
 }
 
 impl Shared {
-    fn new(config: &Config) -> Shared {
-        let max_payload = config.mqtt.max_payload;
+    fn new(config: &Config, pages: &Pages) -> Shared {
+        let (max_payload, metrics) = (config.mqtt.max_payload, &pages.metrics);
         Shared {
-            counters: Arc::default(),
-            refusals: Arc::new(Refusals::new()),
+            outbox: Outbox::new(metrics.clone()),
+            refusals: Arc::new(Refusals::new(metrics.clone())),
+            metrics: metrics.clone(),
             dead_letters: Arc::new(DeadLetters::new(config.dead_letters.clone(), max_payload)),
         }
     }
@@ -225,23 +255,23 @@ impl Shared {
     fn worker(
         &self,
         config: &Config,
-        client: &redis::Client,
+        server: &Server,
         number: usize,
         reports: UnboundedSender<Report>,
     ) -> Worker {
         Worker {
             number,
-            target: Target {
-                client: client.clone(),
-                connect_timeout: config.redis.connect_timeout.0,
-                response_timeout: config.redis.response_timeout.0,
-                name: format!("devicestate-processor-w{number}"),
-            },
+            target: Target::new(
+                &config.redis,
+                server,
+                format!("devicestate-processor-w{number}"),
+            ),
             batch: config.redis.batch,
             queue: Arc::default(),
             refusals: self.refusals.clone(),
             dead_letters: self.dead_letters.clone(),
-            counters: self.counters.clone(),
+            metrics: self.metrics.clone(),
+            outbox: self.outbox.clone(),
             reports,
         }
     }

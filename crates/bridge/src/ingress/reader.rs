@@ -1,9 +1,8 @@
 //! What the bridge makes of a message: commands for the server, or an entry of a queue.
 
 use crate::mqtt::Message;
-use crate::profile::{Profiles, Refusal};
+use crate::profile::{Profiles, Reading};
 use crate::queue::Enqueue;
-use crate::work::Work;
 
 pub enum Reader {
     /// Messages are applied.
@@ -14,11 +13,14 @@ pub enum Reader {
 }
 
 impl Reader {
-    pub fn read(&self, message: &Message) -> Result<Work, Refusal> {
+    pub fn read(&self, message: &Message) -> Reading {
         match self {
             Reader::Apply(profiles) => profiles.read(message),
             Reader::Enqueue(profiles, queues) => match profiles.device(message) {
-                Some(device) => device.map(|device| queues.work(device, message)),
+                Some((profile, device)) => Reading {
+                    profile,
+                    outcome: device.map(|device| queues.work(device, message)),
+                },
                 None => profiles.read(message),
             },
         }

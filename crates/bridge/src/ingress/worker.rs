@@ -7,15 +7,17 @@ use super::jobs::{Job, Queue};
 use super::refusals::Refusals;
 use super::window::Ticket;
 use crate::backoff::Backoff;
-use crate::counters::Counters;
 use crate::dead_letters::DeadLetters;
+use crate::metrics::Metrics;
+use crate::mqtt::outbox::Outbox;
 use crate::mqtt::Message;
+use crate::probes::REDIS;
 use crate::profile::Refusal;
 use crate::redis_link::{describe, Answers, Identity, Link, Target};
 use crate::verdict::Outcome;
-use crate::work::{Then, Work};
+use crate::work::{Answer, Then, Work};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::mpsc::UnboundedSender;
 use tracing::error;
 
@@ -55,7 +57,8 @@ pub struct Worker {
     pub queue: Arc<Queue>,
     pub refusals: Arc<Refusals>,
     pub dead_letters: Arc<DeadLetters>,
-    pub counters: Arc<Counters>,
+    pub metrics: Arc<Metrics>,
+    pub outbox: Outbox,
     pub reports: UnboundedSender<Report>,
 }
 
@@ -71,13 +74,16 @@ impl Worker {
         let mut backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(5));
         let mut link: Option<Link> = None;
         let mut previous: Option<Identity> = None;
-        let mut works = false;
+        let (mut connected, mut works) = (false, false);
         loop {
             let round = match &mut link {
                 Some(link) => self.round(link).await,
                 None => match Link::open(&self.target, previous.as_ref()).await {
                     Ok(new) => {
                         previous.clone_from(&new.identity);
+                        if std::mem::replace(&mut connected, true) {
+                            self.metrics.connections.again(REDIS);
+                        }
                         link = Some(new);
                         Ok(())
                     }
@@ -119,10 +125,17 @@ impl Worker {
                 reconnect: true,
             });
         };
-        match link.send(batch.iter().map(|job| &job.work)).await {
+        let sent = Instant::now();
+        let answers = link.send(batch.iter().map(|job| &job.work)).await;
+        let pipelines = &self.metrics.pipelines;
+        pipelines.messages.observe(batch.len() as f64);
+        pipelines.round_trip.observe(sent.elapsed().as_secs_f64());
+        match answers {
             Ok(answers) => self.settle(batch, answers),
             Err(error) => {
-                self.counters.retried.add(batch.len() as u64);
+                for job in &batch {
+                    self.metrics.messages.retried.add(job.profile, 1);
+                }
                 self.put_back(batch);
                 Err(Pause {
                     reason: describe(&error),
@@ -133,32 +146,48 @@ impl Worker {
     }
 
     fn settle(&self, batch: Vec<Job>, answers: Vec<Answers>) -> Result<(), Pause> {
+        let messages = &self.metrics.messages;
         let mut done = Vec::with_capacity(batch.len());
         let mut again = Vec::new();
         let mut pause: Option<Pause> = None;
         for (job, answers) in batch.into_iter().zip(answers) {
             let outcome = match Outcome::of(&answers) {
-                Outcome::Refused(reason) if job.work.then == Then::IsQueued => Outcome::NotNow {
-                    reason,
-                    reconnect: false,
-                },
+                Outcome::Refused(reason) if matches!(job.work.then, Then::IsQueued) => {
+                    Outcome::NotNow {
+                        reason,
+                        reconnect: false,
+                    }
+                }
                 outcome => outcome,
             };
             match outcome {
                 Outcome::Confirmed => {
-                    match job.work.then {
-                        Then::Settle => self.counters.applied.add(1),
-                        Then::IsDead => self.counters.dead.add(1),
-                        Then::IsQueued => self.counters.queued.add(1),
+                    match &job.work.then {
+                        Then::Settle => messages.applied.add(job.profile, 1),
+                        Then::IsDead => messages.dead.add(job.profile, 1),
+                        Then::IsQueued => messages.queued.add(job.profile, 1),
+                        Then::Answer(answer) => {
+                            messages.applied.add(job.profile, 1);
+                            self.answer(answer, &answers);
+                        }
                     }
                     done.push(Settled::from(&job));
                 }
-                Outcome::Refused(reason) => match self.refuse(job, reason) {
-                    Ok(dead) => again.push(dead),
-                    Err(settled) => done.push(settled),
+                Outcome::Refused(reason) => match &job.work.then {
+                    Then::Answer(answer) => {
+                        messages.answered_no.add(job.profile, 1);
+                        self.answer(answer, &answers);
+                        done.push(Settled::from(&job));
+                    }
+                    Then::Settle | Then::IsDead | Then::IsQueued => {
+                        match self.refuse(job, reason) {
+                            Ok(dead) => again.push(dead),
+                            Err(settled) => done.push(settled),
+                        }
+                    }
                 },
                 Outcome::NotNow { reason, reconnect } => {
-                    self.counters.retried.add(1);
+                    messages.retried.add(job.profile, 1);
                     let pause = pause.get_or_insert(Pause {
                         reason,
                         reconnect: false,
@@ -173,18 +202,28 @@ impl Worker {
         pause.map_or(Ok(()), Err)
     }
 
+    fn answer(&self, answer: &Answer, answers: &Answers) {
+        for publication in answer.publications(answers) {
+            self.outbox.answer(publication);
+        }
+    }
+
     /// What is next for a message that the server will never take: the dead letters, if they are kept
     /// and if it was not on its way there.
     fn refuse(&self, mut job: Job, reason: String) -> Result<Job, Settled> {
-        if job.work.then == Then::IsDead {
-            error!("a refused message could not be put to the dead letters: {reason}");
+        if matches!(job.work.then, Then::IsDead) {
+            self.metrics.messages.lost.add(job.profile, 1);
+            error!(
+                reason,
+                "a refused message could not be put to the dead letters: {reason}"
+            );
             return Err(Settled::from(&job));
         }
         let refusal = Refusal {
             device: Some(std::mem::take(&mut job.work.device)),
             reason,
         };
-        match self.bury(&job.message, &refusal) {
+        match self.bury(job.profile, &job.message, &refusal) {
             Some(work) => {
                 job.work = work;
                 Ok(job)
@@ -194,8 +233,13 @@ impl Worker {
     }
 
     /// What keeps a message that can never succeed. `None` where none are kept.
-    pub fn bury(&self, message: &Message, refusal: &Refusal) -> Option<Work> {
-        self.refusals.refuse(&message.topic, refusal);
+    pub fn bury(
+        &self,
+        profile: &'static str,
+        message: &Message,
+        refusal: &Refusal,
+    ) -> Option<Work> {
+        self.refusals.refuse(profile, &message.topic, refusal);
         self.dead_letters.work(message, refusal)
     }
 

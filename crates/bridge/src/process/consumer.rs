@@ -13,7 +13,7 @@ use super::leases::{Leases, Wait};
 use crate::backoff::Backoff;
 use crate::ingress::jobs::Job;
 use crate::ingress::worker::{Pause, Report, Worker};
-use crate::profile::Profiles;
+use crate::profile::{Profiles, Reading};
 use crate::queue::Delivery;
 use crate::redis_link::{describe, Identity, Link};
 use redis::RedisError;
@@ -174,17 +174,18 @@ impl Consumer {
 
     fn accept(&self, batch: &mut Batch, delivery: Delivery) {
         let Delivery { id, message, .. } = delivery;
-        self.worker.counters.received.add(1);
         let ticket = batch.add(id);
-        let work = match self.profiles.read(&message) {
+        let Reading { profile, outcome } = self.profiles.read(&message);
+        self.worker.metrics.messages.received.add(profile, 1);
+        let work = match outcome {
             Ok(work) => Some(work),
-            Err(refusal) => self.worker.bury(&message, &refusal),
+            Err(refusal) => self.worker.bury(profile, &message, &refusal),
         };
         match work {
-            Some(work) => self
-                .worker
-                .queue
-                .push(Job::new(work, message, Some(ticket))),
+            Some(work) => {
+                let job = Job::new(profile, work, message, Some(ticket));
+                self.worker.queue.push(job);
+            }
             None => batch.settle(ticket),
         }
     }
