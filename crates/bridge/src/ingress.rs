@@ -356,15 +356,15 @@ impl Ingress {
         self.on_tick();
         let messages = &self.shared.metrics.messages;
         info!(
-            "stopped: received {}, applied {}, queued {}, refused {}, dead letters {}, retried {}, \
-             dropped {}, left to the broker {}",
+            "stopped: received {}, applied {}, refused {}, dead letters {}, retried {}, dropped {}, \
+             queued {}, left to the broker {}",
             messages.received.total(),
             messages.applied.total(),
-            messages.queued.total(),
             messages.refused.total(),
             messages.dead.total(),
             messages.retried.total(),
             messages.dropped.total(),
+            messages.queued.total(),
             self.window.len().max(self.room.jobs())
         );
     }
