@@ -170,6 +170,16 @@ impl Worker {
                             messages.applied.add(job.profile, 1);
                             self.answer(answer, &answers);
                         }
+                        Then::Read(later) => {
+                            match later.read(&job.message, &answers) {
+                                Ok(work) => again.push(job.with(work)),
+                                Err(refusal) => match self.give_up(job, &refusal) {
+                                    Ok(dead) => again.push(dead),
+                                    Err(settled) => done.push(settled),
+                                },
+                            }
+                            continue;
+                        }
                     }
                     done.push(Settled::from(&job));
                 }
@@ -179,7 +189,7 @@ impl Worker {
                         self.answer(answer, &answers);
                         done.push(Settled::from(&job));
                     }
-                    Then::Settle | Then::IsDead | Then::IsQueued => {
+                    Then::Settle | Then::IsDead | Then::IsQueued | Then::Read(_) => {
                         match self.refuse(job, reason) {
                             Ok(dead) => again.push(dead),
                             Err(settled) => done.push(settled),
@@ -223,11 +233,12 @@ impl Worker {
             device: Some(std::mem::take(&mut job.work.device)),
             reason,
         };
-        match self.bury(job.profile, &job.message, &refusal) {
-            Some(work) => {
-                job.work = work;
-                Ok(job)
-            }
+        self.give_up(job, &refusal)
+    }
+
+    fn give_up(&self, job: Job, refusal: &Refusal) -> Result<Job, Settled> {
+        match self.bury(job.profile, &job.message, refusal) {
+            Some(work) => Ok(job.with(work)),
             None => Err(Settled::from(&job)),
         }
     }

@@ -1,6 +1,7 @@
 //! devicestate's own topics, `<prefix>/<id>/heartbeat` and its like, and the topics of the rules for
 //! users' own protobuf. See `docs/bridge.md`.
 
+mod device_types;
 mod pattern;
 mod payload;
 mod routes;
@@ -12,7 +13,6 @@ pub use topic::check_prefix;
 use super::{Filter, Profile, Refusal};
 use crate::mqtt::Message;
 use crate::work::Work;
-use payload::DeviceCommand;
 use routes::{Format, Route};
 use topic::TopicError;
 
@@ -52,7 +52,7 @@ impl Native {
         Ok(())
     }
 
-    fn command(&self, route: Route<'_>, message: &Message) -> Result<DeviceCommand, String> {
+    fn work(&self, route: Route<'_>, message: &Message) -> Result<Work, String> {
         self.check_size(message)?;
         let most = self.max_payload;
         let Route {
@@ -61,10 +61,12 @@ impl Native {
             format,
         } = route;
         let (payload, retained) = (&message.payload, message.retained);
-        match format? {
+        let command = match format? {
             Format::Json => payload::parse(kind, device, payload, retained),
             Format::Protobuf(schema) => payload::decode(schema, device, payload, retained, most),
-        }
+            Format::ByDeviceType(types) => return Ok(types.work(device, most)),
+        };
+        command.map(Work::from)
     }
 }
 
@@ -86,13 +88,10 @@ impl Profile for Native {
     fn read(&self, message: &Message) -> Option<Result<Work, Refusal>> {
         let work = self.route(message)?.and_then(|route| {
             let device = route.device.clone();
-            match self.command(route, message) {
-                Ok(command) => Ok(command.into()),
-                Err(reason) => Err(Refusal {
-                    device: Some(device),
-                    reason,
-                }),
-            }
+            self.work(route, message).map_err(|reason| Refusal {
+                device: Some(device),
+                reason,
+            })
         });
         Some(work)
     }
