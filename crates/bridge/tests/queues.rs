@@ -113,6 +113,37 @@ fn what_cannot_be_read_goes_to_the_dead_letters_and_the_others_flow() {
     assert_eq!(dead.len(), 3);
 }
 
+/// What `docs/bridge.md` says their users need.
+#[test]
+fn the_permissions_of_the_page_are_enough() {
+    // And client|setinfo, which Redis 7.0 does not know.
+    const CONNECTION: &str = "+ping +client|setname +client|id +client|list +client|kill";
+    let (broker, server) = (Broker::start(), Server::start());
+    let users = [
+        format!("receiver on >pw {CONNECTION} +queue.add +xadd ~ingest:* ~bridge:dead-letters"),
+        format!(
+            "processor on >pw {CONNECTION} +device.heartbeat +device.offline +xadd ~* \
+             +queue.get +queue.ack +queue.touch +queue.nack +queue.pending"
+        ),
+    ];
+    for user in &users {
+        let words = ["ACL", "SETUSER"].into_iter();
+        server.command(&words.chain(user.split_whitespace()).collect::<Vec<_>>());
+    }
+    let url = |user: &str| server.url().replace("://", &format!("://{user}:pw@"));
+    let receiver = Bridge::start(&broker.url(), &url("receiver"), ONE);
+    broker.publish("devices/b%/heartbeat", "");
+    broker.publish(&heartbeat("broken"), "{");
+    broker.publish(&heartbeat("a"), "");
+    let processor = Bridge::process(&url("processor"), ONE, &[]);
+    wait_until("it is applied", || is_known(&server, "a"));
+    wait_until("the queue is empty", || held(&server, 0) == 0);
+    assert_eq!(dead_letters(&server).len(), 2);
+    for bridge in [receiver, processor] {
+        assert_eq!(bridge.count("NOPERM"), 0);
+    }
+}
+
 /// The receiver holds what finds no room, and the broker holds the rest.
 #[test]
 fn a_full_queue_holds_messages_back_and_loses_none() {
