@@ -11,6 +11,7 @@ use crate::config::MqttConfig;
 use crate::dead_letters::DeadLetters;
 use crate::health::{Change, Health};
 use crate::metrics::Metrics;
+use crate::mqtt::outbox::Outbox;
 use crate::mqtt::{Event, Hand, Message};
 use crate::probes::{Probes, MQTT, REDIS};
 use crate::profile::{Profiles, Reading};
@@ -62,6 +63,7 @@ pub struct Shared {
     pub probes: Arc<Probes>,
     pub refusals: Arc<Refusals>,
     pub dead_letters: Arc<DeadLetters>,
+    pub outbox: Outbox,
 }
 
 impl Ingress {
@@ -328,9 +330,9 @@ impl Ingress {
         held_back && self.room.is_full(self.window.len())
     }
 
-    /// Whether nothing waits for Redis.
+    /// Whether nothing waits for Redis, and no device for its answer.
     pub fn is_drained(&self) -> bool {
-        self.room.jobs() == 0
+        self.room.jobs() == 0 && self.shared.outbox.is_empty()
     }
 
     /// Asks for the end of the connection. False where there is none.

@@ -34,6 +34,19 @@ pub struct Metrics {
     pub held: Held,
     pub connections: Connections,
     pub pipelines: Pipelines,
+    pub publications: Publications,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Metrics::new(&[])
+    }
+}
+
+impl fmt::Debug for Metrics {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Metrics")
+    }
 }
 
 impl Metrics {
@@ -50,6 +63,7 @@ impl Metrics {
             held: Held::register(&mut registry),
             connections: Connections::register(&mut registry),
             pipelines: Pipelines::register(&mut registry),
+            publications: Publications::register(&mut registry),
             registry,
         }
     }
@@ -80,6 +94,8 @@ pub struct Messages {
     /// Redis confirmed their commands.
     pub applied: PerProfile,
     pub refused: PerProfile,
+    /// Their commands were refused, and the device was told so.
+    pub rejected: PerProfile,
     /// Refused ones that are in the stream of dead letters.
     pub dead: PerProfile,
     /// Refused ones that the stream of dead letters did not take.
@@ -103,6 +119,10 @@ impl Messages {
                 "Messages whose commands Redis confirmed",
             ),
             refused: of("messages_refused", "Messages that can never succeed"),
+            rejected: of(
+                "messages_rejected",
+                "Messages whose device was told that they are refused",
+            ),
             dead: of(
                 "dead_letters",
                 "Refused messages that were put to the dead letters",
@@ -237,6 +257,38 @@ impl Pipelines {
                 "redis_round_trip_seconds",
                 "Time until Redis has answered a pipeline",
                 Histogram::new(exponential_buckets(0.000_25, 2.0, 16)),
+            ),
+        }
+    }
+}
+
+/// What became of messages to devices.
+pub struct Publications {
+    pub confirmed: Counter,
+    pub refused: Counter,
+    pub expired: Counter,
+    pub dropped: Counter,
+}
+
+impl Publications {
+    fn register(registry: &mut Registry) -> Publications {
+        let mut of = |name, help| register(registry, name, help, Counter::default());
+        Publications {
+            confirmed: of(
+                "publications",
+                "Messages to devices that the broker has confirmed",
+            ),
+            refused: of(
+                "publications_refused",
+                "Messages to devices that the broker does not take",
+            ),
+            expired: of(
+                "publications_expired",
+                "Messages to devices that could not be published in time",
+            ),
+            dropped: of(
+                "publications_dropped",
+                "Answers to devices that found no room while the broker was away",
             ),
         }
     }

@@ -8,6 +8,8 @@ use crate::ingress::refusals::Refusals;
 use crate::ingress::worker::{Report, Worker};
 use crate::ingress::{Ingress, Names, Shared};
 use crate::metrics::Metrics;
+use crate::mqtt::outbox::Outbox;
+use crate::mqtt::publisher::Publisher;
 use crate::mqtt::{self, Event};
 use crate::probes::{Probes, MQTT, REDIS};
 use crate::profile::Profiles;
@@ -20,6 +22,9 @@ use tracing::{info, warn};
 
 /// What comes after the drain: the goodbye to the broker.
 const GOODBYE: Duration = Duration::from_secs(3);
+
+/// How many messages to devices may wait for the broker's acknowledgement, at most.
+const MAX_IN_FLIGHT: usize = 1000;
 
 /// A signal to stop. A second one cuts the drain short.
 pub type Stop = UnboundedReceiver<()>;
@@ -62,6 +67,13 @@ pub async fn run(config: &Config, plan: Plan, mut stop: Stop) -> Result<(), Stri
         http::start(address, pages.clone()).await?;
     }
     let (shared, mut from_workers) = start_workers(config, &client, pages.clone());
+    let publisher = Publisher::new(
+        &config.mqtt,
+        &peers.broker,
+        shared.outbox.clone(),
+        MAX_IN_FLIGHT,
+    );
+    tokio::spawn(publisher.run());
     let mut ingress = Ingress::new(&config.mqtt, names, profiles, hand, shared);
     let mut tick = interval(Duration::from_secs(1));
     let mut deadline = Instant::now();
@@ -115,6 +127,7 @@ fn start_workers(
     let shared = Shared {
         queues: (0..config.redis.workers).map(|_| Arc::default()).collect(),
         refusals: Arc::new(Refusals::new(pages.metrics.clone())),
+        outbox: Outbox::new(pages.metrics.clone()),
         dead_letters: Arc::new(DeadLetters::new(
             config.dead_letters.clone(),
             config.mqtt.max_payload,
@@ -136,6 +149,7 @@ fn start_workers(
             refusals: shared.refusals.clone(),
             dead_letters: shared.dead_letters.clone(),
             metrics: shared.metrics.clone(),
+            outbox: shared.outbox.clone(),
             reports: reports.clone(),
         };
         tokio::spawn(worker.run());
