@@ -6,6 +6,7 @@
 use crate::config::{Address, Config, LogFormat, LogLevel};
 use crate::profile::native::{Native, Routes};
 use crate::profile::Profiles;
+use crate::replay::Choice;
 use crate::serve::Plan;
 use crate::text::one_line;
 use clap::{Args, Parser, Subcommand};
@@ -21,10 +22,12 @@ pub struct Cli {
     pub flags: Flags,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Subcommand)]
+#[derive(Debug, Clone, PartialEq, Eq, Subcommand)]
 pub enum Command {
     /// Carries messages until it is told to stop; this is what happens without a subcommand
     Run,
+    /// Tries dead letters again, with the configuration as it is now
+    Replay(Choice),
 }
 
 #[derive(Args)]
@@ -41,9 +44,12 @@ pub struct Flags {
     /// Devices publish below this: <prefix>/<id>/heartbeat
     #[arg(long, global = true)]
     prefix: Option<String>,
-    /// The name under which the broker keeps this bridge's messages
+    /// The name under which the broker keeps this bridge's messages, before the instance
     #[arg(long, global = true, value_name = "ID")]
     client_id: Option<String>,
+    /// Which of several bridges this one is, counted from 0
+    #[arg(long, global = true, value_name = "N")]
+    instance: Option<u16>,
     /// The least important lines to show
     #[arg(long, global = true, value_name = "LEVEL")]
     log: Option<LogLevel>,
@@ -60,7 +66,8 @@ impl Flags {
     pub fn settings(self) -> Result<(Config, Plan), String> {
         let folder = self.config.as_deref().and_then(Path::parent);
         let folder = folder.unwrap_or(Path::new("")).to_owned();
-        let config = self.config()?;
+        let mut config = self.config()?;
+        config.anchor(&folder);
         let peers = config.check(|name| std::env::var(name).ok())?;
         let (routes, warnings) = Routes::load(&config.mqtt.prefix, &config.protobuf, &folder)?;
         let native = Native::new(routes, config.mqtt.max_payload);
@@ -91,7 +98,10 @@ impl Flags {
             config.mqtt.prefix = prefix;
         }
         if let Some(client_id) = self.client_id {
-            config.mqtt.client_id = client_id;
+            config.mqtt.base_client_id = client_id;
+        }
+        if let Some(instance) = self.instance {
+            config.mqtt.instance = instance;
         }
         if let Some(log) = self.log {
             config.log = log;

@@ -8,23 +8,29 @@ mod dead_letters;
 mod http;
 mod limits;
 mod log;
+mod login;
 mod mqtt;
 mod redis;
 mod span;
+mod tls;
 
 pub use self::address::Address;
 pub use self::dead_letters::DeadLettersConfig;
 pub use self::http::HttpConfig;
 pub use self::log::{LogFormat, LogLevel};
+pub use self::login::Login;
 pub use self::mqtt::MqttConfig;
 pub use self::redis::RedisConfig;
 pub use self::span::Span;
+pub use self::tls::TlsConfig;
 
 use self::limits::{between, HOUR};
 use crate::mqtt::address::BrokerAddress;
 use crate::protobuf::ProtobufConfig;
+use crate::redis_link::Server;
 use crate::text::one_line;
 use serde::Deserialize;
+use std::path::Path;
 use std::time::Duration;
 
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -60,7 +66,7 @@ impl Default for Config {
 #[derive(Debug)]
 pub struct Peers {
     pub broker: BrokerAddress,
-    pub redis: ::redis::ConnectionInfo,
+    pub redis: Server,
 }
 
 impl Config {
@@ -73,6 +79,12 @@ impl Config {
                 .map_or(1, |before| before.matches('\n').count() + 1);
             format!("line {line}: {}", one_line(e.message()))
         })
+    }
+
+    /// Counts the relative paths of all files from `folder`, except for those of `[protobuf]`.
+    pub fn anchor(&mut self, folder: &Path) {
+        self.mqtt.anchor(folder);
+        self.redis.anchor(folder);
     }
 
     /// Checks all settings and resolves the addresses. `env` looks up an environment variable.

@@ -335,12 +335,13 @@ impl Ingress {
         self.room.jobs() == 0 && self.shared.outbox.is_empty()
     }
 
-    /// Asks for the end of the connection. False where there is none.
-    pub fn say_goodbye(&self) -> bool {
+    /// Asks for the end of the connection, after the broker has read all, or after `limit`. False
+    /// where there is none.
+    pub fn say_goodbye(&self, limit: Duration) -> bool {
         if !self.broker.works() {
             return false;
         }
-        match self.hand.say_goodbye() {
+        match self.hand.say_goodbye(limit) {
             Ok(()) => true,
             Err(reason) => {
                 error!("cannot say goodbye: {reason}");

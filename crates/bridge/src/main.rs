@@ -18,8 +18,10 @@ mod probes;
 mod profile;
 mod protobuf;
 mod redis_link;
+mod replay;
 mod serve;
 mod text;
+mod tls;
 mod verdict;
 mod work;
 
@@ -40,10 +42,12 @@ fn main() -> ExitCode {
     };
     logs::init(config.log, config.log_format);
     let outcome = match command.unwrap_or(Command::Run) {
-        Command::Run => block_on(run(&config, plan)),
+        Command::Run => block_on(run(&config, plan)).map(|()| true),
+        Command::Replay(choice) => block_on(replay::run(&config, plan, &choice)),
     };
     match outcome {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
         Err(reason) => wrong(&reason),
     }
 }

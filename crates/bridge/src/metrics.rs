@@ -37,18 +37,6 @@ pub struct Metrics {
     pub publications: Publications,
 }
 
-impl Default for Metrics {
-    fn default() -> Self {
-        Metrics::new(&[])
-    }
-}
-
-impl fmt::Debug for Metrics {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Metrics")
-    }
-}
-
 impl Metrics {
     /// `profiles` are the names of those that are in use.
     pub fn new(profiles: &[&'static str]) -> Metrics {
@@ -94,8 +82,8 @@ pub struct Messages {
     /// Redis confirmed their commands.
     pub applied: PerProfile,
     pub refused: PerProfile,
-    /// Their commands were refused, and the device was told so.
-    pub rejected: PerProfile,
+    /// Their commands were refused, and their devices told so.
+    pub answered_no: PerProfile,
     /// Refused ones that are in the stream of dead letters.
     pub dead: PerProfile,
     /// Refused ones that the stream of dead letters did not take.
@@ -119,9 +107,9 @@ impl Messages {
                 "Messages whose commands Redis confirmed",
             ),
             refused: of("messages_refused", "Messages that can never succeed"),
-            rejected: of(
-                "messages_rejected",
-                "Messages whose device was told that they are refused",
+            answered_no: of(
+                "messages_answered_no",
+                "Messages whose commands were refused, and whose device was told so",
             ),
             dead: of(
                 "dead_letters",
@@ -262,32 +250,27 @@ impl Pipelines {
     }
 }
 
-/// What became of messages to devices.
+/// Messages to devices.
 pub struct Publications {
-    pub confirmed: Counter,
+    pub published: Counter,
     pub refused: Counter,
-    pub expired: Counter,
-    pub dropped: Counter,
+    pub answers_dropped: Counter,
 }
 
 impl Publications {
     fn register(registry: &mut Registry) -> Publications {
-        let mut of = |name, help| register(registry, name, help, Counter::default());
+        let mut counter = |name, help| register(registry, name, help, Counter::default());
         Publications {
-            confirmed: of(
-                "publications",
+            published: counter(
+                "published",
                 "Messages to devices that the broker has confirmed",
             ),
-            refused: of(
-                "publications_refused",
-                "Messages to devices that the broker does not take",
+            refused: counter(
+                "publish_refused",
+                "Messages to devices that the broker did not take",
             ),
-            expired: of(
-                "publications_expired",
-                "Messages to devices that could not be published in time",
-            ),
-            dropped: of(
-                "publications_dropped",
+            answers_dropped: counter(
+                "answers_dropped",
                 "Answers to devices that found no room while the broker was away",
             ),
         }

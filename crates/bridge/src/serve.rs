@@ -13,15 +13,19 @@ use crate::mqtt::publisher::Publisher;
 use crate::mqtt::{self, Event};
 use crate::probes::{Probes, MQTT, REDIS};
 use crate::profile::Profiles;
-use crate::redis_link::Target;
+use crate::redis_link::{Server, Target};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc::{unbounded_channel, UnboundedReceiver};
 use tokio::time::{interval, sleep_until};
 use tracing::{info, warn};
 
-/// What comes after the drain: the goodbye to the broker.
-const GOODBYE: Duration = Duration::from_secs(3);
+/// The least that the broker is given to read what it was sent, after Redis is done. A busy broker
+/// gets all that is left of the drain: acknowledgements that it has not read by the end are lost,
+/// and their messages come again.
+const GOODBYE: Duration = Duration::from_secs(2);
+/// For the end of the connection after that.
+const CLOSE: Duration = Duration::from_secs(1);
 
 /// How many messages to devices may wait for the broker's acknowledgement, at most.
 const MAX_IN_FLIGHT: usize = 1000;
@@ -46,7 +50,7 @@ pub async fn run(config: &Config, plan: Plan, mut stop: Stop) -> Result<(), Stri
     } = plan;
     let names = Names {
         broker: peers.broker.to_string(),
-        redis: peers.redis.addr().to_string(),
+        redis: peers.redis.to_string(),
     };
     info!(
         "devicestate-bridge {} from MQTT {} to Redis {}",
@@ -59,14 +63,13 @@ pub async fn run(config: &Config, plan: Plan, mut stop: Stop) -> Result<(), Stri
     }
     let filters = profiles.filters().into_iter().map(|f| f.filter).collect();
     let (hand, mut source) = mqtt::prepare(&config.mqtt, &peers.broker, filters)?;
-    let client = redis::Client::open(peers.redis).map_err(|e| e.to_string())?;
     let metrics = Arc::new(Metrics::new(&profiles.names()));
     let probes = Arc::new(Probes::new(&[MQTT, REDIS], metrics.clone()));
     let pages = Pages { metrics, probes };
     if let Some(address) = config.http.address()? {
         http::start(address, pages.clone()).await?;
     }
-    let (shared, mut from_workers) = start_workers(config, &client, pages.clone());
+    let (shared, mut from_workers) = start_workers(config, &peers.redis, pages.clone());
     let publisher = Publisher::new(
         &config.mqtt,
         &peers.broker,
@@ -76,7 +79,9 @@ pub async fn run(config: &Config, plan: Plan, mut stop: Stop) -> Result<(), Stri
     tokio::spawn(publisher.run());
     let mut ingress = Ingress::new(&config.mqtt, names, profiles, hand, shared);
     let mut tick = interval(Duration::from_secs(1));
-    let mut deadline = Instant::now();
+    let mut drain_end = Instant::now();
+    // Of what the bridge waits for while it stops: Redis, then the broker.
+    let mut deadline = drain_end;
     let mut said_goodbye = false;
     'serve: loop {
         let next = source.next();
@@ -93,19 +98,21 @@ pub async fn run(config: &Config, plan: Plan, mut stop: Stop) -> Result<(), Stri
                     ingress.on_tick();
                 }
                 Some(()) = stop.recv() => {
+                    drain_end = Instant::now();
                     if !ingress.is_draining() {
-                        deadline = Instant::now() + config.drain_timeout.0;
+                        drain_end += config.drain_timeout.0;
                         ingress.start_drain();
-                    } else if !said_goodbye {
-                        deadline = Instant::now();
                     }
+                    deadline = drain_end;
                 }
                 () = sleep_until(deadline.into()), if ingress.is_draining() => {
-                    if said_goodbye || !ingress.say_goodbye() {
+                    let now = Instant::now();
+                    let limit = drain_end.saturating_duration_since(now).max(GOODBYE);
+                    if said_goodbye || !ingress.say_goodbye(limit) {
                         break 'serve;
                     }
                     said_goodbye = true;
-                    deadline = Instant::now() + GOODBYE;
+                    deadline = now + limit + CLOSE;
                 }
             }
         };
@@ -120,14 +127,14 @@ pub async fn run(config: &Config, plan: Plan, mut stop: Stop) -> Result<(), Stri
 
 fn start_workers(
     config: &Config,
-    client: &redis::Client,
+    server: &Server,
     pages: Pages,
 ) -> (Shared, UnboundedReceiver<Report>) {
     let (reports, from_workers) = unbounded_channel();
     let shared = Shared {
         queues: (0..config.redis.workers).map(|_| Arc::default()).collect(),
-        refusals: Arc::new(Refusals::new(pages.metrics.clone())),
         outbox: Outbox::new(pages.metrics.clone()),
+        refusals: Arc::new(Refusals::new(pages.metrics.clone())),
         dead_letters: Arc::new(DeadLetters::new(
             config.dead_letters.clone(),
             config.mqtt.max_payload,
@@ -138,12 +145,11 @@ fn start_workers(
     for (number, queue) in shared.queues.iter().enumerate() {
         let worker = Worker {
             number,
-            target: Target {
-                client: client.clone(),
-                connect_timeout: config.redis.connect_timeout.0,
-                response_timeout: config.redis.response_timeout.0,
-                name: format!("devicestate-bridge-w{number}"),
-            },
+            target: Target::new(
+                &config.redis,
+                server,
+                format!("devicestate-bridge-w{number}"),
+            ),
             batch: config.redis.batch,
             queue: queue.clone(),
             refusals: shared.refusals.clone(),

@@ -164,7 +164,7 @@ impl Worker {
                 }
                 Outcome::Refused(reason) => match &job.work.then {
                     Then::Answer(answer) => {
-                        messages.rejected.add(job.profile, 1);
+                        messages.answered_no.add(job.profile, 1);
                         self.answer(answer, &answers);
                         done.push(Settled::from(&job));
                     }

@@ -35,12 +35,11 @@ pub enum Fate {
 }
 
 /// Where messages to devices go. Clones are the same one.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Outbox {
     shared: Arc<Shared>,
 }
 
-#[derive(Debug)]
 struct Shared {
     waiting: Mutex<Waiting>,
     arrived: Notify,
@@ -129,7 +128,11 @@ impl Outbox {
         waiting.next += 1;
         waiting.insert(number, item);
         drop(waiting);
-        self.shared.metrics.publications.dropped.inc_by(dropped);
+        self.shared
+            .metrics
+            .publications
+            .answers_dropped
+            .inc_by(dropped);
         self.shared.arrived.notify_one();
     }
 
@@ -158,12 +161,11 @@ impl Outbox {
         waiting.taken = waiting.taken.saturating_sub(1);
         drop(waiting);
         let publications = &self.shared.metrics.publications;
-        let fates = match fate {
-            Fate::Confirmed => &publications.confirmed,
-            Fate::Refused => &publications.refused,
-            Fate::Expired => &publications.expired,
+        match fate {
+            Fate::Confirmed => publications.published.inc(),
+            Fate::Refused => publications.refused.inc(),
+            Fate::Expired => 0,
         };
-        fates.inc();
         if let Some(waiter) = item.waiter {
             // Who has given up the wait does not want to know.
             let _ = waiter.send(fate);
@@ -239,7 +241,7 @@ mod tests {
 
     #[test]
     fn what_is_put_back_is_in_its_old_place() {
-        let outbox = Outbox::new(Arc::default());
+        let outbox = Outbox::new(Arc::new(Metrics::new(&[])));
         for topic in ["a", "b", "c"] {
             outbox.answer(publication(topic, 1));
         }
@@ -252,7 +254,7 @@ mod tests {
 
     #[test]
     fn the_oldest_answers_make_room() {
-        let metrics = Arc::new(Metrics::default());
+        let metrics = Arc::new(Metrics::new(&[]));
         let outbox = Outbox::new(metrics.clone());
         let (waiter, _fate) = oneshot::channel();
         outbox.push(publication("awaited", ANSWERS), Some(waiter));
@@ -260,12 +262,12 @@ mod tests {
             outbox.answer(publication(topic, ANSWERS / 3));
         }
         assert_eq!(topics(&outbox), ["awaited", "b", "c"]);
-        assert_eq!(metrics.publications.dropped.get(), 1);
+        assert_eq!(metrics.publications.answers_dropped.get(), 1);
     }
 
     #[tokio::test]
     async fn who_gives_up_the_wait_gives_up_the_message() {
-        let outbox = Outbox::new(Arc::default());
+        let outbox = Outbox::new(Arc::new(Metrics::new(&[])));
         let mut publish = Box::pin(outbox.publish(publication("a", 1)));
         let waited = tokio::time::timeout(Duration::ZERO, &mut publish).await;
         assert!(waited.is_err() && !outbox.is_empty());
