@@ -26,6 +26,8 @@ pub struct Cli {
 pub enum Command {
     /// Carries messages until it is told to stop; this is what happens without a subcommand
     Run,
+    /// Tries whether broker, server and permissions are as the bridge needs them; changes nothing
+    Check,
     /// Tries dead letters again, with the configuration as it is now
     Replay(Choice),
 }

@@ -53,6 +53,7 @@ pub async fn run(config: &Config, plan: Plan, mut stop: Stop) -> Result<(), Stri
         redis: peers.redis.to_string(),
     };
     info!(
+        version = env!("CARGO_PKG_VERSION"),
         "devicestate-bridge {} from MQTT {} to Redis {}",
         env!("CARGO_PKG_VERSION"),
         names.broker,
