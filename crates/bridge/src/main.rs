@@ -21,6 +21,7 @@ mod protobuf;
 mod redis_link;
 mod replay;
 mod serve;
+mod service;
 mod text;
 mod tls;
 mod verdict;
