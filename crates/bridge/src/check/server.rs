@@ -1,8 +1,8 @@
 //! Whether the server answers, has the module, and lets the bridge's user do what it must.
 //!
 //! A permission is tried by running the command itself with an argument that can never be right. Of
-//! the server's answers, "you may not" comes before "this is wrong", and neither changes anything. So
-//! it takes no permission beyond those that the bridge has anyway, as `ACL DRYRUN` would.
+//! the server's answers, "you may not" comes before "this is wrong", and neither changes anything. Unlike
+//! `ACL DRYRUN`, that takes no permission beyond those that the bridge has anyway.
 
 use super::info::Info;
 use super::{Finding, Report};
