@@ -25,6 +25,14 @@ pub struct Counters {
     pub retried: Counter,
     /// Refused messages that were put to the dead letters.
     pub dead: Counter,
+    /// Messages whose commands were refused, and whose device was told so.
+    pub answered_no: Counter,
     /// QoS 0 messages that found no room.
     pub dropped: Counter,
+    /// Messages to devices that the broker has confirmed.
+    pub published: Counter,
+    /// Messages to devices that the broker did not take.
+    pub unpublishable: Counter,
+    /// Answers to devices that found no room while the broker was away.
+    pub answers_dropped: Counter,
 }

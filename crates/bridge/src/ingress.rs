@@ -11,6 +11,7 @@ use crate::config::MqttConfig;
 use crate::counters::Counters;
 use crate::dead_letters::DeadLetters;
 use crate::health::{Change, Health};
+use crate::mqtt::outbox::Outbox;
 use crate::mqtt::{Event, Hand, Message};
 use crate::profile::Profiles;
 use crate::work::Work;
@@ -59,6 +60,7 @@ pub struct Shared {
     pub counters: Arc<Counters>,
     pub refusals: Arc<Refusals>,
     pub dead_letters: Arc<DeadLetters>,
+    pub outbox: Outbox,
 }
 
 impl Ingress {
@@ -265,9 +267,9 @@ impl Ingress {
         held_back && self.room.is_full(self.window.len())
     }
 
-    /// Whether nothing waits for Redis.
+    /// Whether nothing waits for Redis, and no device for its answer.
     pub fn is_drained(&self) -> bool {
-        self.room.jobs() == 0
+        self.room.jobs() == 0 && self.shared.outbox.is_empty()
     }
 
     /// Asks for the end of the connection. False where there is none.
@@ -292,6 +294,7 @@ impl Ingress {
             retried,
             dead,
             dropped,
+            ..
         } = self.shared.counters.as_ref();
         info!(
             "stopped: received {}, applied {}, refused {}, dead letters {}, retried {}, dropped {}, \

@@ -1,6 +1,7 @@
-//! The broker, as the bridge sees it: a stream of events, and a hand that acknowledges.
+//! The broker, as the bridge sees it: a stream of events, and a hand that acknowledges. What the
+//! bridge publishes goes over a connection of its own, see [`publisher`].
 //!
-//! This is the only file that knows the MQTT client crate. What it makes sure of:
+//! Nothing outside this file and that one knows the MQTT client crate. What this one makes sure of:
 //! - MQTT 5, a fixed client id, clean_start=false from the first connect on (a session that began
 //!   clean is not in Mosquitto's persistence file), and a SUBSCRIBE on every connect.
 //! - No Maximum Packet Size is announced. Mosquitto 2.0.11 drops larger messages, as it should, but
@@ -12,6 +13,8 @@
 //! - After a loss the next call waits with growing pauses; the bridge never has to.
 
 pub mod address;
+pub mod outbox;
+pub mod publisher;
 
 use crate::backoff::Backoff;
 use crate::config::MqttConfig;
@@ -91,8 +94,8 @@ pub fn prepare(
     broker: &BrokerAddress,
     filters: Vec<String>,
 ) -> Result<(Hand, Source), String> {
-    let mut options = MqttOptions::new(config.client_id(), (broker.host.clone(), broker.port));
     let seconds = |span: Duration| u32::try_from(span.as_secs()).unwrap_or(u32::MAX - 1);
+    let mut options = options(config, broker, config.client_id());
     options
         .set_clean_start(false)
         .set_broker_session_resume_policy(BrokerSessionResumePolicy::AllowBrokerOnly)
@@ -100,21 +103,8 @@ pub fn prepare(
         .set_session_expiry_interval(Some(seconds(config.session_expiry.0)))
         .set_receive_maximum(Some(config.receive_maximum))
         .set_unlimited_incoming_packet_size()
-        .set_keep_alive(u16::try_from(config.keep_alive.0.as_secs()).unwrap_or(u16::MAX))
         .set_ack_mode(AckMode::Manual)
         .set_read_batch_size(128);
-    match (&broker.user, &broker.password) {
-        (Some(user), Some(password)) => {
-            options.set_credentials(user.clone(), password.clone().into_bytes());
-        }
-        (Some(user), None) => {
-            options.set_username(user.clone());
-        }
-        (None, Some(password)) => {
-            options.set_password(password.clone().into_bytes());
-        }
-        (None, None) => {}
-    }
     // The channel holds acknowledgements only, and those are bounded by the window.
     let (client, events) = AsyncClient::builder(options)
         .unbounded()
@@ -134,6 +124,25 @@ pub fn prepare(
         connected: None,
     };
     Ok((hand, source))
+}
+
+/// What all connections to the broker have in common.
+fn options(config: &MqttConfig, broker: &BrokerAddress, client_id: String) -> MqttOptions {
+    let mut options = MqttOptions::new(client_id, (broker.host.clone(), broker.port));
+    options.set_keep_alive(u16::try_from(config.keep_alive.0.as_secs()).unwrap_or(u16::MAX));
+    match (&broker.user, &broker.password) {
+        (Some(user), Some(password)) => {
+            options.set_credentials(user.clone(), password.clone().into_bytes());
+        }
+        (Some(user), None) => {
+            options.set_username(user.clone());
+        }
+        (None, Some(password)) => {
+            options.set_password(password.clone().into_bytes());
+        }
+        (None, None) => {}
+    }
+    options
 }
 
 impl Hand {
@@ -209,32 +218,33 @@ impl Source {
             self.backoff.reset();
         }
         self.pause = Some(self.backoff.pause());
-        Event::Lost(self.describe(error, lasted))
+        Event::Lost(describe(error, &self.client_id, lasted))
     }
+}
 
-    fn describe(&self, error: &ConnectionError, lasted: Option<Duration>) -> String {
-        let name = || one_line(&self.client_id);
-        match error {
-            ConnectionError::MqttState(StateError::ServerDisconnect {
-                reason_code: DisconnectReasonCode::SessionTakenOver,
-                ..
-            }) => format!("another client has connected as {}", name()),
-            // Mosquitto 2.0 says no more when the session is taken over.
-            ConnectionError::MqttState(StateError::ConnectionAborted)
-                if lasted.is_some_and(|lasted| lasted < STABLE) =>
-            {
-                format!(
-                    "the broker closed the connection; perhaps another client connects as {}",
-                    name()
-                )
-            }
-            ConnectionError::MqttState(StateError::ConnectionAborted) => {
-                "the broker closed the connection".to_owned()
-            }
-            ConnectionError::ConnectionRefused(code) => format!("it refused: {code:?}"),
-            ConnectionError::Timeout(_) => "no answer in time".to_owned(),
-            other => one_line(&other.to_string()),
+/// Why a connection is gone that had lasted this long, in one line.
+fn describe(error: &ConnectionError, client_id: &str, lasted: Option<Duration>) -> String {
+    let name = || one_line(client_id);
+    match error {
+        ConnectionError::MqttState(StateError::ServerDisconnect {
+            reason_code: DisconnectReasonCode::SessionTakenOver,
+            ..
+        }) => format!("another client has connected as {}", name()),
+        // Mosquitto 2.0 says no more when the session is taken over.
+        ConnectionError::MqttState(StateError::ConnectionAborted)
+            if lasted.is_some_and(|lasted| lasted < STABLE) =>
+        {
+            format!(
+                "the broker closed the connection; perhaps another client connects as {}",
+                name()
+            )
         }
+        ConnectionError::MqttState(StateError::ConnectionAborted) => {
+            "the broker closed the connection".to_owned()
+        }
+        ConnectionError::ConnectionRefused(code) => format!("it refused: {code:?}"),
+        ConnectionError::Timeout(_) => "no answer in time".to_owned(),
+        other => one_line(&other.to_string()),
     }
 }
 

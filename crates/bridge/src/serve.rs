@@ -2,10 +2,13 @@
 //! is told to stop.
 
 use crate::config::{Config, Peers};
+use crate::counters::Counters;
 use crate::dead_letters::DeadLetters;
 use crate::ingress::refusals::Refusals;
 use crate::ingress::worker::{Report, Worker};
 use crate::ingress::{Ingress, Names, Shared};
+use crate::mqtt::outbox::Outbox;
+use crate::mqtt::publisher::Publisher;
 use crate::mqtt::{self, Event};
 use crate::profile::Profiles;
 use crate::redis_link::{Server, Target};
@@ -17,6 +20,9 @@ use tracing::{info, warn};
 
 /// What comes after the drain: the goodbye to the broker.
 const GOODBYE: Duration = Duration::from_secs(3);
+
+/// How many messages to devices may wait for the broker's acknowledgement, at most.
+const MAX_IN_FLIGHT: usize = 1000;
 
 /// A signal to stop. A second one cuts the drain short.
 pub type Stop = UnboundedReceiver<()>;
@@ -52,6 +58,13 @@ pub async fn run(config: &Config, plan: Plan, mut stop: Stop) -> Result<(), Stri
     let filters = profiles.filters().into_iter().map(|f| f.filter).collect();
     let (hand, mut source) = mqtt::prepare(&config.mqtt, &peers.broker, filters)?;
     let (shared, mut from_workers) = start_workers(config, &peers.redis);
+    let publisher = Publisher::new(
+        &config.mqtt,
+        &peers.broker,
+        shared.outbox.clone(),
+        MAX_IN_FLIGHT,
+    );
+    tokio::spawn(publisher.run());
     let mut ingress = Ingress::new(&config.mqtt, names, profiles, hand, shared);
     let mut tick = interval(Duration::from_secs(1));
     let mut deadline = Instant::now();
@@ -95,9 +108,11 @@ pub async fn run(config: &Config, plan: Plan, mut stop: Stop) -> Result<(), Stri
 
 fn start_workers(config: &Config, server: &Server) -> (Shared, UnboundedReceiver<Report>) {
     let (reports, from_workers) = unbounded_channel();
+    let counters = Arc::new(Counters::default());
     let shared = Shared {
         queues: (0..config.redis.workers).map(|_| Arc::default()).collect(),
-        counters: Arc::default(),
+        outbox: Outbox::new(counters.clone()),
+        counters,
         refusals: Arc::new(Refusals::new()),
         dead_letters: Arc::new(DeadLetters::new(
             config.dead_letters.clone(),
@@ -117,6 +132,7 @@ fn start_workers(config: &Config, server: &Server) -> (Shared, UnboundedReceiver
             refusals: shared.refusals.clone(),
             dead_letters: shared.dead_letters.clone(),
             counters: shared.counters.clone(),
+            outbox: shared.outbox.clone(),
             reports: reports.clone(),
         };
         tokio::spawn(worker.run());

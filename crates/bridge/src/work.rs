@@ -1,6 +1,10 @@
 //! What a message comes to: commands for the server, and what follows when they are answered.
 
+use crate::mqtt::outbox::Publication;
+use crate::redis_link::Answers;
 use redis::{Arg, Cmd};
+use std::fmt;
+use std::sync::Arc;
 
 /// Commands that belong to one message of one device.
 #[derive(Debug)]
@@ -12,13 +16,37 @@ pub struct Work {
     pub then: Then,
 }
 
-/// What becomes of an error that can never become a success.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// What follows when the commands are answered. "Not now" is no answer: they are sent again.
+#[derive(Debug, Clone)]
 pub enum Then {
-    /// The message goes to the dead letters.
+    /// An error that can never become a success sends the message to the dead letters.
     Settle,
     /// The message was on its way to the dead letters.
     IsDead,
+    /// The device is told, also of an error.
+    Answer(Answer),
+}
+
+/// What a device is told, from the answers to its commands: one for each, or one error for all.
+#[derive(Clone)]
+pub struct Answer(Arc<dyn Fn(&Answers) -> Vec<Publication> + Send + Sync>);
+
+impl Answer {
+    pub fn new(
+        publications: impl Fn(&Answers) -> Vec<Publication> + Send + Sync + 'static,
+    ) -> Answer {
+        Answer(Arc::new(publications))
+    }
+
+    pub fn publications(&self, answers: &Answers) -> Vec<Publication> {
+        (self.0)(answers)
+    }
+}
+
+impl fmt::Debug for Answer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Answer")
+    }
 }
 
 impl Work {

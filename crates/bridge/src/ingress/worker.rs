@@ -9,10 +9,11 @@ use super::window::Ticket;
 use crate::backoff::Backoff;
 use crate::counters::Counters;
 use crate::dead_letters::DeadLetters;
+use crate::mqtt::outbox::Outbox;
 use crate::profile::Refusal;
 use crate::redis_link::{describe, Answers, Identity, Link, Target};
 use crate::verdict::Outcome;
-use crate::work::Then;
+use crate::work::{Answer, Then};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc::UnboundedSender;
@@ -55,6 +56,7 @@ pub struct Worker {
     pub refusals: Arc<Refusals>,
     pub dead_letters: Arc<DeadLetters>,
     pub counters: Arc<Counters>,
+    pub outbox: Outbox,
     pub reports: UnboundedSender<Report>,
 }
 
@@ -138,15 +140,26 @@ impl Worker {
         for (job, answers) in batch.into_iter().zip(answers) {
             match Outcome::of(&answers) {
                 Outcome::Confirmed => {
-                    match job.work.then {
+                    match &job.work.then {
                         Then::Settle => self.counters.applied.add(1),
                         Then::IsDead => self.counters.dead.add(1),
+                        Then::Answer(answer) => {
+                            self.counters.applied.add(1);
+                            self.answer(answer, &answers);
+                        }
                     }
                     done.push(Settled::from(&job));
                 }
-                Outcome::Refused(reason) => match self.refuse(job, reason) {
-                    Ok(dead) => again.push(dead),
-                    Err(settled) => done.push(settled),
+                Outcome::Refused(reason) => match &job.work.then {
+                    Then::Answer(answer) => {
+                        self.counters.answered_no.add(1);
+                        self.answer(answer, &answers);
+                        done.push(Settled::from(&job));
+                    }
+                    Then::Settle | Then::IsDead => match self.refuse(job, reason) {
+                        Ok(dead) => again.push(dead),
+                        Err(settled) => done.push(settled),
+                    },
                 },
                 Outcome::NotNow { reason, reconnect } => {
                     self.counters.retried.add(1);
@@ -164,10 +177,16 @@ impl Worker {
         pause.map_or(Ok(()), Err)
     }
 
+    fn answer(&self, answer: &Answer, answers: &Answers) {
+        for publication in answer.publications(answers) {
+            self.outbox.answer(publication);
+        }
+    }
+
     /// What is next for a message that the server will never take: the dead letters, if they are kept
     /// and if it was not on its way there.
     fn refuse(&self, mut job: Job, reason: String) -> Result<Job, Settled> {
-        if job.work.then == Then::IsDead {
+        if matches!(job.work.then, Then::IsDead) {
             error!("a refused message could not be put to the dead letters: {reason}");
             return Err(Settled::from(&job));
         }
