@@ -25,6 +25,9 @@ pub struct Cli {
 pub enum Command {
     /// Carries messages until it is told to stop; this is what happens without a subcommand
     Run,
+    /// Takes this instance out of its group: carries what the broker has kept for it, and ends its
+    /// session
+    Leave,
 }
 
 #[derive(Args)]

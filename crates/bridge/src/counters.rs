@@ -27,6 +27,8 @@ pub struct Counters {
     pub dead: Counter,
     /// Messages whose commands were refused, and whose device was told so.
     pub answered_no: Counter,
+    /// Messages that the broker dropped since the start, of this bridge or of other clients.
+    pub broker_dropped: Counter,
     /// QoS 0 messages that found no room.
     pub dropped: Counter,
     /// Messages to devices that the broker has confirmed.

@@ -1,6 +1,7 @@
 //! From devices to Redis: takes messages from the broker, hands their commands to the workers,
 //! acknowledges what they have done. Nothing here waits; the window is what holds the broker back.
 
+mod drops;
 pub mod jobs;
 pub mod refusals;
 mod room;
@@ -12,9 +13,10 @@ use crate::counters::Counters;
 use crate::dead_letters::DeadLetters;
 use crate::health::{Change, Health};
 use crate::mqtt::outbox::Outbox;
-use crate::mqtt::{Event, Hand, Message};
+use crate::mqtt::{Advice, Event, Hand, Message};
 use crate::profile::Profiles;
 use crate::work::Work;
+use drops::Drops;
 use jobs::{Job, Queue};
 use refusals::Refusals;
 use room::Room;
@@ -38,6 +40,7 @@ pub struct Ingress {
     unsent: usize,
     full_told: bool,
     dropped_told: u64,
+    broker_drops: Drops,
     broker: Health,
     redis: Health,
     names: Names,
@@ -82,6 +85,7 @@ impl Ingress {
             unsent: 0,
             full_told: false,
             dropped_told: 0,
+            broker_drops: Drops::default(),
             names,
             subscribed: false,
             subscribe_at: None,
@@ -92,7 +96,10 @@ impl Ingress {
 
     pub fn on_event(&mut self, event: Event) {
         match event {
-            Event::Connected { resumed } => self.on_connected(resumed),
+            Event::Connected { resumed, advice } => {
+                self.on_connected(resumed);
+                advice.iter().for_each(Advice::tell);
+            }
             Event::Subscribed(Ok(())) => {
                 self.subscribed = true;
                 self.tell_ready();
@@ -100,6 +107,10 @@ impl Ingress {
             Event::Subscribed(Err(reason)) => {
                 self.subscribe_at = Some(Instant::now() + SUBSCRIBE_AGAIN);
                 error!("not subscribed: {reason}; trying again in {SUBSCRIBE_AGAIN:?}");
+            }
+            Event::Dropped(total) => {
+                let new = self.broker_drops.on_total(total);
+                self.shared.counters.broker_dropped.add(new);
             }
             Event::Message(_) if self.draining => {}
             Event::Message(message) => self.on_message(message),
@@ -114,7 +125,7 @@ impl Ingress {
                     warn!("no connection to MQTT {broker}: {reason}; trying again");
                 }
             }
-            Event::Closed => {}
+            Event::Unsubscribed | Event::Closed => {}
         }
     }
 
@@ -229,6 +240,7 @@ impl Ingress {
             }
         }
         self.shared.refusals.tick();
+        self.broker_drops.tell(Instant::now());
         let full = self.is_full();
         if full && !self.full_told {
             warn!("not reading from the broker: qos1_buffer is full until Redis has caught up");
@@ -272,18 +284,29 @@ impl Ingress {
         self.room.jobs() == 0 && self.shared.outbox.is_empty()
     }
 
+    /// Whether nothing waits at all: neither for Redis nor to be acknowledged.
+    pub fn is_settled(&self) -> bool {
+        self.is_drained() && self.window.len() == 0 && self.unsent == 0 && self.broker.works()
+    }
+
+    /// How many messages have come.
+    pub fn received(&self) -> u64 {
+        self.shared.counters.received.get()
+    }
+
+    /// Ends all subscriptions. False where there is no connection.
+    pub fn unsubscribe(&self) -> bool {
+        self.broker.works() && done(self.hand.unsubscribe(), "unsubscribe")
+    }
+
+    /// Ends the connection and the session.
+    pub fn end_session(&self) -> bool {
+        done(self.hand.end_session(), "end the session")
+    }
+
     /// Asks for the end of the connection. False where there is none.
     pub fn say_goodbye(&self) -> bool {
-        if !self.broker.works() {
-            return false;
-        }
-        match self.hand.say_goodbye() {
-            Ok(()) => true,
-            Err(reason) => {
-                error!("cannot say goodbye: {reason}");
-                false
-            }
-        }
+        self.broker.works() && done(self.hand.say_goodbye(), "say goodbye")
     }
 
     pub fn summarise(&mut self) {
@@ -308,4 +331,12 @@ impl Ingress {
             self.window.len().max(self.room.jobs())
         );
     }
+}
+
+/// Whether it was done; the log has a line if not.
+fn done(outcome: Result<(), String>, what: &str) -> bool {
+    if let Err(reason) = &outcome {
+        error!("cannot {what}: {reason}");
+    }
+    outcome.is_ok()
 }

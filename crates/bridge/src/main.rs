@@ -11,6 +11,7 @@ mod counters;
 mod dead_letters;
 mod health;
 mod ingress;
+mod leave;
 mod mqtt;
 mod profile;
 mod protobuf;
@@ -45,6 +46,7 @@ fn main() -> ExitCode {
         .init();
     let outcome = match command.unwrap_or(Command::Run) {
         Command::Run => block_on(run(&config, plan)),
+        Command::Leave => block_on(leave(&config, plan)),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
@@ -70,6 +72,11 @@ fn block_on<T>(task: impl Future<Output = Result<T, String>>) -> Result<T, Strin
 async fn run(config: &Config, plan: Plan) -> Result<(), String> {
     let stop = stop_signals().map_err(|e| format!("cannot watch for signals: {e}"))?;
     serve::run(config, plan, stop).await
+}
+
+async fn leave(config: &Config, plan: Plan) -> Result<(), String> {
+    let stop = stop_signals().map_err(|e| format!("cannot watch for signals: {e}"))?;
+    leave::run(config, plan, stop).await
 }
 
 fn stop_signals() -> std::io::Result<Stop> {

@@ -9,7 +9,7 @@ use crate::ingress::worker::{Report, Worker};
 use crate::ingress::{Ingress, Names, Shared};
 use crate::mqtt::outbox::Outbox;
 use crate::mqtt::publisher::Publisher;
-use crate::mqtt::{self, Event};
+use crate::mqtt::{self, Event, Purpose, Source};
 use crate::profile::Profiles;
 use crate::redis_link::{Server, Target};
 use std::sync::Arc;
@@ -35,8 +35,15 @@ pub struct Plan {
     pub warnings: Vec<String>,
 }
 
-/// Runs until told to stop. An error is one of configuration.
-pub async fn run(config: &Config, plan: Plan, mut stop: Stop) -> Result<(), String> {
+/// What carries messages.
+pub struct Parts {
+    pub ingress: Ingress,
+    pub source: Source,
+    pub from_workers: UnboundedReceiver<Report>,
+}
+
+/// Starts everything but the connection that messages come on. An error is one of configuration.
+pub fn prepare(config: &Config, plan: Plan, purpose: Purpose) -> Result<Parts, String> {
     let Plan {
         peers,
         profiles,
@@ -55,9 +62,8 @@ pub async fn run(config: &Config, plan: Plan, mut stop: Stop) -> Result<(), Stri
     for warning in warnings {
         warn!("{warning}");
     }
-    let filters = profiles.filters().into_iter().map(|f| f.filter).collect();
-    let (hand, mut source) = mqtt::prepare(&config.mqtt, &peers.broker, filters)?;
-    let (shared, mut from_workers) = start_workers(config, &peers.redis);
+    let (hand, source) = mqtt::prepare(&config.mqtt, &peers.broker, profiles.filters(), purpose)?;
+    let (shared, from_workers) = start_workers(config, &peers.redis);
     let publisher = Publisher::new(
         &config.mqtt,
         &peers.broker,
@@ -65,7 +71,20 @@ pub async fn run(config: &Config, plan: Plan, mut stop: Stop) -> Result<(), Stri
         MAX_IN_FLIGHT,
     );
     tokio::spawn(publisher.run());
-    let mut ingress = Ingress::new(&config.mqtt, names, profiles, hand, shared);
+    Ok(Parts {
+        ingress: Ingress::new(&config.mqtt, names, profiles, hand, shared),
+        source,
+        from_workers,
+    })
+}
+
+/// Runs until told to stop. An error is one of configuration.
+pub async fn run(config: &Config, plan: Plan, mut stop: Stop) -> Result<(), String> {
+    let Parts {
+        mut ingress,
+        mut source,
+        mut from_workers,
+    } = prepare(config, plan, Purpose::Serve)?;
     let mut tick = interval(Duration::from_secs(1));
     let mut deadline = Instant::now();
     let mut said_goodbye = false;
