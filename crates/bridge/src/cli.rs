@@ -3,9 +3,10 @@
 //! The flags are the same for all subcommands, and may stand before or after them. Without a
 //! subcommand the bridge runs.
 
-use crate::config::{Address, Config, LogLevel};
+use crate::config::{Address, Config, LogFormat, LogLevel};
 use crate::profile::native::{Native, Routes};
 use crate::profile::Profiles;
+use crate::replay::Choice;
 use crate::serve::Plan;
 use crate::text::one_line;
 use clap::{Args, Parser, Subcommand};
@@ -21,13 +22,15 @@ pub struct Cli {
     pub flags: Flags,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Subcommand)]
+#[derive(Debug, Clone, PartialEq, Eq, Subcommand)]
 pub enum Command {
     /// Carries messages until it is told to stop; this is what happens without a subcommand
     Run,
     /// Takes this instance out of its group: carries what the broker has kept for it, and ends its
     /// session
     Leave,
+    /// Tries dead letters again, with the configuration as it is now
+    Replay(Choice),
 }
 
 #[derive(Args)]
@@ -53,6 +56,12 @@ pub struct Flags {
     /// The least important lines to show
     #[arg(long, global = true, value_name = "LEVEL")]
     log: Option<LogLevel>,
+    /// What the lines of the log look like
+    #[arg(long, global = true, value_name = "FORMAT")]
+    log_format: Option<LogFormat>,
+    /// Where metrics and probes are served, e.g. 127.0.0.1:9464
+    #[arg(long, global = true, value_name = "ADDRESS")]
+    http: Option<String>,
 }
 
 impl Flags {
@@ -99,6 +108,12 @@ impl Flags {
         }
         if let Some(log) = self.log {
             config.log = log;
+        }
+        if let Some(log_format) = self.log_format {
+            config.log_format = log_format;
+        }
+        if let Some(address) = self.http {
+            config.http.listen = address;
         }
         Ok(config)
     }

@@ -5,6 +5,7 @@
 
 mod address;
 mod dead_letters;
+mod http;
 mod limits;
 mod log;
 mod login;
@@ -15,7 +16,8 @@ mod tls;
 
 pub use self::address::Address;
 pub use self::dead_letters::DeadLettersConfig;
-pub use self::log::LogLevel;
+pub use self::http::HttpConfig;
+pub use self::log::{LogFormat, LogLevel};
 pub use self::login::Login;
 pub use self::mqtt::MqttConfig;
 pub use self::redis::RedisConfig;
@@ -35,11 +37,13 @@ use std::time::Duration;
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
     pub log: LogLevel,
+    pub log_format: LogFormat,
     /// How long a stop waits for Redis to confirm what is on its way.
     pub drain_timeout: Span,
     pub mqtt: MqttConfig,
     pub redis: RedisConfig,
     pub dead_letters: DeadLettersConfig,
+    pub http: HttpConfig,
     pub protobuf: ProtobufConfig,
 }
 
@@ -47,10 +51,12 @@ impl Default for Config {
     fn default() -> Self {
         Config {
             log: LogLevel::Info,
+            log_format: LogFormat::Text,
             drain_timeout: Span(Duration::from_secs(5)),
             mqtt: MqttConfig::default(),
             redis: RedisConfig::default(),
             dead_letters: DeadLettersConfig::default(),
+            http: HttpConfig::default(),
             protobuf: ProtobufConfig::default(),
         }
     }
@@ -86,6 +92,7 @@ impl Config {
         self.mqtt.check()?;
         self.redis.check()?;
         self.dead_letters.check()?;
+        self.http.address()?;
         between("drain_timeout", self.drain_timeout, Duration::ZERO, HOUR)?;
         Ok(Peers {
             broker: self.mqtt.broker(&env)?,

@@ -17,10 +17,11 @@ use tracing::info;
 /// Runs until the session is ended. An error means that it is not.
 pub async fn run(config: &Config, plan: Plan, mut stop: Stop) -> Result<(), String> {
     let Parts {
+        probes,
         mut ingress,
         mut source,
         mut from_workers,
-    } = serve::prepare(config, plan, Purpose::Leave)?;
+    } = serve::prepare(config, plan, Purpose::Leave).await?;
     let mut tick = interval(Duration::from_secs(1));
     // The number of messages received when the last question was asked; `None` when it is answered.
     let mut asked: Option<u64> = None;
@@ -34,7 +35,10 @@ pub async fn run(config: &Config, plan: Plan, mut stop: Stop) -> Result<(), Stri
             tokio::select! {
                 event = &mut next, if !ingress.is_full() => break event,
                 Some(report) = from_workers.recv() => ingress.on_report(report),
-                _ = tick.tick() => ingress.on_tick(),
+                _ = tick.tick() => {
+                    probes.beat();
+                    ingress.on_tick();
+                }
                 Some(()) = stop.recv() => {
                     ingress.summarise();
                     return Err("stopped before the session was ended".to_owned());

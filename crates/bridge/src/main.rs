@@ -7,15 +7,19 @@
 mod backoff;
 mod cli;
 mod config;
-mod counters;
 mod dead_letters;
 mod health;
+mod http;
 mod ingress;
 mod leave;
+mod logs;
+mod metrics;
 mod mqtt;
+mod probes;
 mod profile;
 mod protobuf;
 mod redis_link;
+mod replay;
 mod serve;
 mod text;
 mod tls;
@@ -27,7 +31,6 @@ use cli::{Cli, Command};
 use config::Config;
 use serve::{Plan, Stop};
 use std::future::Future;
-use std::io::IsTerminal;
 use std::process::ExitCode;
 use tokio::signal::unix::{signal, SignalKind};
 use tokio::sync::mpsc::unbounded_channel;
@@ -38,18 +41,15 @@ fn main() -> ExitCode {
         Ok(settings) => settings,
         Err(reason) => return wrong(&reason),
     };
-    tracing_subscriber::fmt()
-        .with_writer(std::io::stderr)
-        .with_ansi(std::io::stderr().is_terminal())
-        .with_target(false)
-        .with_max_level(tracing::Level::from(config.log))
-        .init();
+    logs::init(config.log, config.log_format);
     let outcome = match command.unwrap_or(Command::Run) {
-        Command::Run => block_on(run(&config, plan)),
-        Command::Leave => block_on(leave(&config, plan)),
+        Command::Run => block_on(run(&config, plan)).map(|()| true),
+        Command::Leave => block_on(leave(&config, plan)).map(|()| true),
+        Command::Replay(choice) => block_on(replay::run(&config, plan, &choice)),
     };
     match outcome {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
         Err(reason) => wrong(&reason),
     }
 }

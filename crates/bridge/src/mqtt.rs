@@ -14,6 +14,7 @@
 
 pub mod address;
 mod connection;
+mod memory;
 pub mod outbox;
 pub mod publisher;
 mod subscriptions;
@@ -27,22 +28,18 @@ use crate::profile::Filter;
 use crate::text::one_line;
 use address::BrokerAddress;
 use connection::{describe, options};
+use memory::NothingInFlight;
 use rumqttc::{
     AckMode, AsyncClient, BrokerSessionResumePolicy, ConnAck, ConnectionError,
-    DisconnectProperties, DisconnectReasonCode, EventLoop, Incoming, ManualAck, Outgoing,
-    PersistedAckMode, PersistedSession, PubAck, Publish, QoS, SessionStore, SessionStoreError,
-    SessionStoreKey,
+    DisconnectProperties, DisconnectReasonCode, EventLoop, Incoming, ManualAck, Outgoing, PubAck,
+    Publish, QoS,
 };
-use std::future::Future;
-use std::pin::Pin;
 use std::time::{Duration, Instant};
 use subscriptions::{is_dropped, read_dropped, Subscriptions};
 use terms::Terms;
 
 /// A connection that lasted this long was a good one: the next loss is answered quickly again.
 const STABLE: Duration = Duration::from_secs(10);
-/// How long a goodbye may wait for the broker.
-const GOODBYE: Duration = Duration::from_secs(2);
 
 #[derive(Debug)]
 pub enum Event {
@@ -192,21 +189,18 @@ impl Hand {
             server_reference: None,
         };
         self.client
-            .try_disconnect_with_properties_timeout(
-                DisconnectReasonCode::NormalDisconnection,
-                properties,
-                GOODBYE,
-            )
+            .try_disconnect_with_properties(DisconnectReasonCode::NormalDisconnection, properties)
             .map_err(|e| e.to_string())
     }
 
     /// Ends the connection after the broker has read all acknowledgements: a SUBSCRIBE that changes
     /// nothing goes after them, its answer is waited for, then DISCONNECT follows. Without that,
     /// closing a socket that has unread messages resets it, and the last acknowledgements with it.
-    pub fn say_goodbye(&self) -> Result<(), String> {
+    /// A broker under load takes its time: Mosquitto 2.0 reads one packet of each client in turn.
+    pub fn say_goodbye(&self, limit: Duration) -> Result<(), String> {
         self.subscribe()?;
         self.client
-            .try_disconnect_with_timeout(GOODBYE)
+            .try_disconnect_with_timeout(limit)
             .map_err(|e| e.to_string())
     }
 }
@@ -313,40 +307,5 @@ impl From<Publish> for Message {
             packet_id: (publish.qos != QoS::AtMostOnce).then_some(publish.pkid),
             retained: publish.retain,
         }
-    }
-}
-
-/// Tells the client that it has nothing of its own in flight, which is true: this connection never
-/// publishes. Without it, the client would take part in a session that only the broker remembers
-/// (after every restart of the bridge), but would refuse to send a SUBSCRIBE there, and changed
-/// topic filters would never take effect.
-#[derive(Debug)]
-struct NothingInFlight;
-
-type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, SessionStoreError>> + Send + 'a>>;
-
-impl SessionStore for NothingInFlight {
-    fn load<'a>(&'a self, key: &'a SessionStoreKey) -> Answer<'a, Option<PersistedSession>> {
-        let session = PersistedSession {
-            format_version: 1,
-            client_id: key.client_id().to_owned(),
-            clean_start: false,
-            session_expiry_interval: None,
-            outgoing_inflight_upper_limit: None,
-            ack_mode: PersistedAckMode::Manual,
-            last_pkid: 0,
-            last_puback: 0,
-            replay: Vec::new(),
-            incoming_qos2: Vec::new(),
-        };
-        Box::pin(async { Ok(Some(session)) })
-    }
-
-    fn save<'a>(&'a self, _: &'a SessionStoreKey, _: &'a PersistedSession) -> Answer<'a, ()> {
-        Box::pin(async { Ok(()) })
-    }
-
-    fn clear<'a>(&'a self, _: &'a SessionStoreKey) -> Answer<'a, ()> {
-        Box::pin(async { Ok(()) })
     }
 }

@@ -4,10 +4,14 @@
 
 pub mod native;
 
+use crate::metrics::NONE;
 use crate::mqtt::Message;
 use crate::work::Work;
 
 pub trait Profile: Send + Sync {
+    /// What it is called in the configuration and in metrics.
+    fn name(&self) -> &'static str;
+
     /// What to subscribe to.
     fn filters(&self) -> Vec<Filter>;
 
@@ -34,12 +38,23 @@ pub struct Refusal {
     pub reason: String,
 }
 
+/// What a message is, to the profile whose topic it has.
+#[derive(Debug)]
+pub struct Reading {
+    pub profile: &'static str,
+    pub outcome: Result<Work, Refusal>,
+}
+
 /// All profiles that are in use. Their topics do not overlap.
 pub struct Profiles(Vec<Box<dyn Profile>>);
 
 impl Profiles {
     pub fn new(profiles: Vec<Box<dyn Profile>>) -> Profiles {
         Profiles(profiles)
+    }
+
+    pub fn names(&self) -> Vec<&'static str> {
+        self.0.iter().map(|profile| profile.name()).collect()
     }
 
     pub fn filters(&self) -> Vec<Filter> {
@@ -49,18 +64,21 @@ impl Profiles {
             .collect()
     }
 
-    pub fn read(&self, message: &Message) -> Result<Work, Refusal> {
-        self.0
-            .iter()
-            .find_map(|profile| profile.read(message))
-            .unwrap_or_else(|| {
-                Err(Refusal {
-                    device: None,
-                    reason:
-                        "the topic is of no profile and of no rule (a subscription of an earlier \
-                             configuration is still in the broker's session for this client id)"
-                            .to_owned(),
-                })
-            })
+    pub fn read(&self, message: &Message) -> Reading {
+        let mut profiles = self.0.iter();
+        let reading = profiles.find_map(|profile| {
+            let outcome = profile.read(message)?;
+            let profile = profile.name();
+            Some(Reading { profile, outcome })
+        });
+        reading.unwrap_or_else(|| Reading {
+            profile: NONE,
+            outcome: Err(Refusal {
+                device: None,
+                reason: "the topic is of no profile and of no rule (a subscription of an earlier \
+                         configuration is still in the broker's session for this client id)"
+                    .to_owned(),
+            }),
+        })
     }
 }

@@ -17,7 +17,9 @@ use crate::text::one_line;
 use crate::tls;
 use crate::work::Work;
 use redis::aio::MultiplexedConnection;
-use redis::{AsyncConnectionConfig, ErrorKind, RedisError, RedisResult, Value};
+use redis::{
+    AsyncConnectionConfig, Cmd, ErrorKind, FromRedisValue, RedisError, RedisResult, Value,
+};
 use std::hash::{BuildHasher, RandomState};
 use std::time::Duration;
 use tracing::debug;
@@ -86,6 +88,10 @@ impl Link {
 
     pub async fn ping(&mut self) -> RedisResult<()> {
         redis::cmd("PING").exec_async(&mut self.connection).await
+    }
+
+    pub async fn query<T: FromRedisValue>(&mut self, command: &Cmd) -> RedisResult<T> {
+        command.query_async(&mut self.connection).await
     }
 
     /// Sends all commands in one pipeline. The answers come in the same order, one for each command

@@ -2,14 +2,16 @@
 //! is told to stop.
 
 use crate::config::{Config, Peers};
-use crate::counters::Counters;
 use crate::dead_letters::DeadLetters;
+use crate::http::{self, Pages};
 use crate::ingress::refusals::Refusals;
 use crate::ingress::worker::{Report, Worker};
 use crate::ingress::{Ingress, Names, Shared};
+use crate::metrics::Metrics;
 use crate::mqtt::outbox::Outbox;
 use crate::mqtt::publisher::Publisher;
 use crate::mqtt::{self, Event, Purpose, Source};
+use crate::probes::{Probes, MQTT, REDIS};
 use crate::profile::Profiles;
 use crate::redis_link::{Server, Target};
 use std::sync::Arc;
@@ -18,8 +20,12 @@ use tokio::sync::mpsc::{unbounded_channel, UnboundedReceiver};
 use tokio::time::{interval, sleep_until};
 use tracing::{info, warn};
 
-/// What comes after the drain: the goodbye to the broker.
-const GOODBYE: Duration = Duration::from_secs(3);
+/// The least that the broker is given to read what it was sent, after Redis is done. A busy broker
+/// gets all that is left of the drain: acknowledgements that it has not read by the end are lost,
+/// and their messages come again.
+const GOODBYE: Duration = Duration::from_secs(2);
+/// For the end of the connection after that.
+const CLOSE: Duration = Duration::from_secs(1);
 
 /// How many messages to devices may wait for the broker's acknowledgement, at most.
 const MAX_IN_FLIGHT: usize = 1000;
@@ -37,13 +43,14 @@ pub struct Plan {
 
 /// What carries messages.
 pub struct Parts {
+    pub probes: Arc<Probes>,
     pub ingress: Ingress,
     pub source: Source,
     pub from_workers: UnboundedReceiver<Report>,
 }
 
 /// Starts everything but the connection that messages come on. An error is one of configuration.
-pub fn prepare(config: &Config, plan: Plan, purpose: Purpose) -> Result<Parts, String> {
+pub async fn prepare(config: &Config, plan: Plan, purpose: Purpose) -> Result<Parts, String> {
     let Plan {
         peers,
         profiles,
@@ -63,7 +70,13 @@ pub fn prepare(config: &Config, plan: Plan, purpose: Purpose) -> Result<Parts, S
         warn!("{warning}");
     }
     let (hand, source) = mqtt::prepare(&config.mqtt, &peers.broker, profiles.filters(), purpose)?;
-    let (shared, from_workers) = start_workers(config, &peers.redis);
+    let metrics = Arc::new(Metrics::new(&profiles.names()));
+    let probes = Arc::new(Probes::new(&[MQTT, REDIS], metrics.clone()));
+    let pages = Pages { metrics, probes };
+    if let Some(address) = config.http.address()? {
+        http::start(address, pages.clone()).await?;
+    }
+    let (shared, from_workers) = start_workers(config, &peers.redis, pages);
     let publisher = Publisher::new(
         &config.mqtt,
         &peers.broker,
@@ -72,6 +85,7 @@ pub fn prepare(config: &Config, plan: Plan, purpose: Purpose) -> Result<Parts, S
     );
     tokio::spawn(publisher.run());
     Ok(Parts {
+        probes: shared.probes.clone(),
         ingress: Ingress::new(&config.mqtt, names, profiles, hand, shared),
         source,
         from_workers,
@@ -81,12 +95,15 @@ pub fn prepare(config: &Config, plan: Plan, purpose: Purpose) -> Result<Parts, S
 /// Runs until told to stop. An error is one of configuration.
 pub async fn run(config: &Config, plan: Plan, mut stop: Stop) -> Result<(), String> {
     let Parts {
+        probes,
         mut ingress,
         mut source,
         mut from_workers,
-    } = prepare(config, plan, Purpose::Serve)?;
+    } = prepare(config, plan, Purpose::Serve).await?;
     let mut tick = interval(Duration::from_secs(1));
-    let mut deadline = Instant::now();
+    let mut drain_end = Instant::now();
+    // Of what the bridge waits for while it stops: Redis, then the broker.
+    let mut deadline = drain_end;
     let mut said_goodbye = false;
     'serve: loop {
         let next = source.next();
@@ -98,21 +115,26 @@ pub async fn run(config: &Config, plan: Plan, mut stop: Stop) -> Result<(), Stri
             tokio::select! {
                 event = &mut next, if !ingress.is_full() => break event,
                 Some(report) = from_workers.recv() => ingress.on_report(report),
-                _ = tick.tick() => ingress.on_tick(),
+                _ = tick.tick() => {
+                    probes.beat();
+                    ingress.on_tick();
+                }
                 Some(()) = stop.recv() => {
+                    drain_end = Instant::now();
                     if !ingress.is_draining() {
-                        deadline = Instant::now() + config.drain_timeout.0;
+                        drain_end += config.drain_timeout.0;
                         ingress.start_drain();
-                    } else if !said_goodbye {
-                        deadline = Instant::now();
                     }
+                    deadline = drain_end;
                 }
                 () = sleep_until(deadline.into()), if ingress.is_draining() => {
-                    if said_goodbye || !ingress.say_goodbye() {
+                    let now = Instant::now();
+                    let limit = drain_end.saturating_duration_since(now).max(GOODBYE);
+                    if said_goodbye || !ingress.say_goodbye(limit) {
                         break 'serve;
                     }
                     said_goodbye = true;
-                    deadline = Instant::now() + GOODBYE;
+                    deadline = now + limit + CLOSE;
                 }
             }
         };
@@ -125,18 +147,22 @@ pub async fn run(config: &Config, plan: Plan, mut stop: Stop) -> Result<(), Stri
     Ok(())
 }
 
-fn start_workers(config: &Config, server: &Server) -> (Shared, UnboundedReceiver<Report>) {
+fn start_workers(
+    config: &Config,
+    server: &Server,
+    pages: Pages,
+) -> (Shared, UnboundedReceiver<Report>) {
     let (reports, from_workers) = unbounded_channel();
-    let counters = Arc::new(Counters::default());
     let shared = Shared {
         queues: (0..config.redis.workers).map(|_| Arc::default()).collect(),
-        outbox: Outbox::new(counters.clone()),
-        counters,
-        refusals: Arc::new(Refusals::new()),
+        outbox: Outbox::new(pages.metrics.clone()),
+        refusals: Arc::new(Refusals::new(pages.metrics.clone())),
         dead_letters: Arc::new(DeadLetters::new(
             config.dead_letters.clone(),
             config.mqtt.max_payload,
         )),
+        metrics: pages.metrics,
+        probes: pages.probes,
     };
     for (number, queue) in shared.queues.iter().enumerate() {
         let worker = Worker {
@@ -150,7 +176,7 @@ fn start_workers(config: &Config, server: &Server) -> (Shared, UnboundedReceiver
             queue: queue.clone(),
             refusals: shared.refusals.clone(),
             dead_letters: shared.dead_letters.clone(),
-            counters: shared.counters.clone(),
+            metrics: shared.metrics.clone(),
             outbox: shared.outbox.clone(),
             reports: reports.clone(),
         };

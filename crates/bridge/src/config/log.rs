@@ -24,3 +24,12 @@ impl From<LogLevel> for tracing::Level {
         }
     }
 }
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// A sentence on each line, for people.
+    Text,
+    /// A JSON object on each line, for programs.
+    Json,
+}

@@ -24,7 +24,9 @@ fn the_example_shows_every_setting_with_its_default() {
         [
             "dead_letters",
             "drain_timeout",
+            "http",
             "log",
+            "log_format",
             "mqtt",
             "protobuf",
             "redis"
@@ -33,6 +35,7 @@ fn the_example_shows_every_setting_with_its_default() {
     let section = |name: &str| names(table[name].as_table().unwrap()).len();
     assert_eq!((section("mqtt"), section("redis")), (14, 8));
     assert_eq!(section("dead_letters"), 2);
+    assert_eq!(section("http"), 1);
     // `rule` is shown in comments: a list of sections has no default to show.
     assert_eq!(section("protobuf"), 3);
 }
@@ -91,6 +94,8 @@ fn values_outside_their_range_are_refused() {
         "[redis]\nbatch = 0",
         "[redis]\nresponse_timeout = \"500ms\"",
         "log = \"loud\"",
+        "log_format = \"xml\"",
+        "[http]\nlisten = \"9464\"",
     ] {
         assert!(checked(text).is_err(), "{text}");
     }

@@ -150,7 +150,7 @@ mod tests {
             keep_alive: Some(Duration::from_secs(10)),
             receive_maximum: 20,
         };
-        let kinds = |config| {
+        let kinds = |config: &MqttConfig| {
             let kind = |line| match line {
                 Advice::Error(_) => 'e',
                 Advice::Warn(_) => 'w',

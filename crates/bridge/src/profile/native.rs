@@ -51,6 +51,10 @@ impl Native {
 }
 
 impl Profile for Native {
+    fn name(&self) -> &'static str {
+        "native"
+    }
+
     fn filters(&self) -> Vec<Filter> {
         let filters = self.routes.filters().into_iter();
         filters
