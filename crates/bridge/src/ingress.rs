@@ -22,7 +22,7 @@ use refusals::Refusals;
 use room::Room;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use tracing::{error, info, warn};
+use tracing::{debug, error, info, warn};
 use window::Window;
 use worker::{Report, Settled};
 
@@ -142,7 +142,8 @@ impl Ingress {
                 self.subscribed = Err(reason);
                 self.tell_state();
             }
-            Event::Unsubscribed | Event::Closed => {}
+            Event::Unsubscribed => debug!("subscriptions ended"),
+            Event::Closed => {}
         }
     }
 

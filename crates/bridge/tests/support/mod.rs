@@ -5,7 +5,9 @@
 
 pub mod bridge;
 pub mod broker;
+pub mod certificates;
 pub mod redis;
+pub mod sentinel;
 pub mod server;
 
 use std::net::TcpListener;
