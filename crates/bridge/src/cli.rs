@@ -28,6 +28,9 @@ pub enum Command {
     Run,
     /// Tries whether broker, server and permissions are as the bridge needs them; changes nothing
     Check,
+    /// Takes this instance out of its group: carries what the broker has kept for it, and ends its
+    /// session
+    Leave,
     /// Tries dead letters again, with the configuration as it is now
     Replay(Choice),
 }

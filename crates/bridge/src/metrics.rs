@@ -89,7 +89,7 @@ where
 {
     let family = register(registry, name, help, Family::<Label, M>::default());
     for value in values {
-        family.get_or_create(&[(label, value)]);
+        drop(family.get_or_create(&[(label, value)]));
     }
     family
 }
@@ -111,6 +111,8 @@ pub struct Messages {
     pub dropped: PerProfile,
     /// Their commands were sent once more, each time.
     pub retried: PerProfile,
+    /// By the broker, for whichever client.
+    pub broker_dropped: Counter,
 }
 
 impl Messages {
@@ -145,6 +147,12 @@ impl Messages {
             retried: of(
                 "messages_retried",
                 "Messages whose commands were sent once more, each time",
+            ),
+            broker_dropped: register(
+                registry,
+                "broker_messages_dropped",
+                "Messages that the broker dropped because a queue was full, of whichever client",
+                Counter::default(),
             ),
         }
     }

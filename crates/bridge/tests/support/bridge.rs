@@ -22,9 +22,15 @@ impl Bridge {
     }
 
     pub fn launch(mqtt: &str, redis: &str, config: &str) -> Bridge {
+        Bridge::launch_as(&[], mqtt, redis, config)
+    }
+
+    /// With a subcommand, or with flags of its own.
+    pub fn launch_as(words: &[&str], mqtt: &str, redis: &str, config: &str) -> Bridge {
         let file = NamedTempFile::new().unwrap();
         std::fs::write(file.path(), config).unwrap();
         let mut process = Command::new(env!("CARGO_BIN_EXE_devicestate-bridge"))
+            .args(words)
             .arg("--config")
             .arg(file.path())
             .args(["--mqtt", mqtt, "--redis", redis, "--log", "debug"])
