@@ -6,6 +6,7 @@
 
 mod backoff;
 mod cli;
+mod clock;
 mod config;
 mod dead_letters;
 mod health;
