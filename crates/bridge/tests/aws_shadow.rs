@@ -402,6 +402,19 @@ fn a_thing_outside_the_acl_pattern_is_forbidden() {
 }
 
 #[test]
+fn a_fault_of_the_server_is_told_to_the_operator() {
+    let site = Site::start(PROFILE);
+    site.server.command(&["SET", "device:state:lamp-1", "odd"]);
+    let failure = (500, "Internal service failure".to_owned());
+    assert_eq!(
+        site.rejected(LAMP, "update", r#"{"state":{"reported":{"n":1}}}"#),
+        failure
+    );
+    assert_eq!(site.rejected(LAMP, "get", ""), failure);
+    site.bridge.wait_for("with an error: WRONGTYPE");
+}
+
+#[test]
 fn both_profiles_serve_one_fleet() {
     let site = Site::start("profiles = [\"native\", \"aws-shadow\"]\n");
     site.broker
