@@ -15,6 +15,7 @@
 pub mod address;
 pub mod outbox;
 pub mod publisher;
+pub mod trial;
 
 use crate::backoff::Backoff;
 use crate::config::MqttConfig;

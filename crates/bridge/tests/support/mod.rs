@@ -5,6 +5,7 @@
 
 pub mod bridge;
 pub mod broker;
+pub mod http;
 pub mod redis;
 pub mod server;
 pub mod subscriber;
