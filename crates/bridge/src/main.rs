@@ -7,6 +7,7 @@
 mod backoff;
 mod check;
 mod cli;
+mod clock;
 mod config;
 mod dead_letters;
 mod health;
