@@ -1,7 +1,7 @@
 //! Messages that can never succeed are kept, with the reason, in a stream. Somebody can look at them
 //! there, and `devicestate-bridge replay` tries them again.
 
-use crate::clock;
+use crate::clock::now_ms;
 use crate::config::DeadLettersConfig;
 use crate::mqtt::Message;
 use crate::profile::Refusal;
@@ -53,7 +53,7 @@ impl DeadLetters {
             add.arg(field::DEVICE).arg(device);
         }
         add.arg(field::REASON).arg(&refusal.reason);
-        let received_at = message.received_at.unwrap_or_else(clock::now);
+        let received_at = message.received_at.unwrap_or_else(now_ms);
         add.arg(field::RECEIVED_AT).arg(received_at);
         if let Some(content_type) = &message.content_type {
             add.arg(field::CONTENT_TYPE).arg(&**content_type);

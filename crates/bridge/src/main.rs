@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 mod backoff;
+mod check;
 mod cli;
 mod clock;
 mod config;
@@ -12,6 +13,7 @@ mod dead_letters;
 mod health;
 mod http;
 mod ingress;
+mod leave;
 mod logs;
 mod metrics;
 mod mqtt;
@@ -23,6 +25,7 @@ mod queue;
 mod redis_link;
 mod replay;
 mod serve;
+mod service;
 mod text;
 mod tls;
 mod verdict;
@@ -46,6 +49,8 @@ fn main() -> ExitCode {
     logs::init(config.log, config.log_format);
     let outcome = match command.unwrap_or(Command::Run) {
         Command::Run => block_on(run(&config, plan)).map(|()| true),
+        Command::Check => block_on(check::run(&config, plan)),
+        Command::Leave => block_on(leave(&config, plan)).map(|()| true),
         Command::Process(what) => block_on(process(&config, plan, what)).map(|()| true),
         Command::Replay(choice) => block_on(replay::run(&config, plan, &choice)),
     };
@@ -77,6 +82,10 @@ async fn run(config: &Config, plan: Plan) -> Result<(), String> {
 
 async fn process(config: &Config, plan: Plan, what: process::Flags) -> Result<(), String> {
     process::run(config, plan, what, stop_signals()?).await
+}
+
+async fn leave(config: &Config, plan: Plan) -> Result<(), String> {
+    leave::run(config, plan, stop_signals()?).await
 }
 
 fn stop_signals() -> Result<Stop, String> {

@@ -69,7 +69,7 @@ fn a_report_is_read_by_the_type_of_its_device() {
         server.command(&["DEVICE.REGISTER", "p", "pump"]);
         server.command(&["DEVICE.REGISTER", "l", "lamp"]);
         let bridge = Bridge::start(&broker.url(), &server.url(), &config);
-        let processor = queued.then(|| Bridge::process(&server.url(), &config, &[]));
+        let processor = queued.then(|| Bridge::process(&[], &server.url(), &config));
         for device in ["t", "p", "l", "nobody"] {
             publish(&broker, device);
         }

@@ -70,7 +70,7 @@ fn a_message_waits_in_the_queue_until_a_processor_applies_it() {
     broker.publish("devices/a/reported", report);
     wait_until("it is in the queue", || held(&server, 0) == 1);
     assert!(!is_known(&server, "a"));
-    let processor = Bridge::process(&server.url(), ONE, &[]);
+    let processor = Bridge::process(&[], &server.url(), ONE);
     wait_until("it is applied", || is_known(&server, "a"));
     wait_until("the queue is empty", || held(&server, 0) == 0);
     let shadow: String = server.query(&["DEVICE.SHADOW.GET", "a"]);
@@ -96,7 +96,7 @@ fn what_cannot_be_read_goes_to_the_dead_letters_and_the_others_flow() {
         r#"{"reported":{"a":{"b":1}},"seq":1}"#,
     );
     broker.publish(&heartbeat("z"), "");
-    let _processor = Bridge::process(&server.url(), ONE, &[]);
+    let _processor = Bridge::process(&[], &server.url(), ONE);
     wait_until("the last one is applied", || is_known(&server, "z"));
     wait_until("the queue is empty", || held(&server, 0) == 0);
     assert!(is_known(&server, "a"));
@@ -135,7 +135,7 @@ fn the_permissions_of_the_page_are_enough() {
     broker.publish("devices/b%/heartbeat", "");
     broker.publish(&heartbeat("broken"), "{");
     broker.publish(&heartbeat("a"), "");
-    let processor = Bridge::process(&url("processor"), ONE, &[]);
+    let processor = Bridge::process(&[], &url("processor"), ONE);
     wait_until("it is applied", || is_known(&server, "a"));
     wait_until("the queue is empty", || held(&server, 0) == 0);
     assert_eq!(dead_letters(&server).len(), 2);
@@ -154,7 +154,7 @@ fn a_full_queue_holds_messages_back_and_loses_none() {
     publish_numbered(&broker, 8, 100);
     receiver.wait_for("QUEUEFULL");
     assert!((0..4).all(|queue| held(&server, queue) <= 10));
-    let _processor = Bridge::process(&server.url(), &config, &[]);
+    let _processor = Bridge::process(&[], &server.url(), &config);
     wait_until("all are applied", || monitor.distinct() == 800);
     wait_until("the queues are empty", || all_held(&server) == 0);
     monitor.assert_in_order(8, 100);
@@ -180,7 +180,7 @@ fn kill_processors(devices: usize, each: usize, step: usize) {
     let config = format!("{CONFIG}[redis]\nbatch = 64\n");
     let _receiver = Bridge::start(&broker.url(), &server.url(), &config);
     let monitor = Monitor::start(&server);
-    let start = || Bridge::spawn(&["process", "--redis", &server.url()], &config);
+    let start = || Bridge::launch_processor(&[], &server.url(), &config);
     let mut processors: Vec<Bridge> = (0..4).map(|_| start()).collect();
     let (all, mut kills) = (devices * each, 0);
     std::thread::scope(|scope| {
@@ -236,15 +236,15 @@ fn a_message_that_kills_is_dead_after_exactly_max_deliveries() {
         counts.max().unwrap_or(0)
     };
     for delivery in 1..=3 {
-        let flags = ["process", "--worker", "one"];
-        let mut processor = Bridge::spawn(&[&flags[..], &["--redis", &victim]].concat(), ONE);
+        let flags = ["--worker", "one"];
+        let mut processor = Bridge::launch_processor(&flags, &victim, ONE);
         processor.wait_for("device.offline");
         wait_until("it has the killer", || deliveries() == delivery);
         processor.kill();
     }
     assert_eq!(stat(&server, 0, "dead"), 0);
     // Under the same name, it need not wait for the end of the lease.
-    let _healthy = Bridge::process(&server.url(), ONE, &["--worker", "one"]);
+    let _healthy = Bridge::process(&["--worker", "one"], &server.url(), ONE);
     wait_until("the others flow", || monitor.distinct() == 40);
     wait_until("only the dead one is left", || held(&server, 0) == 1);
     assert_eq!(stat(&server, 0, "dead"), 1);
@@ -263,14 +263,14 @@ fn a_stop_repeats_nothing() {
     std::thread::scope(|scope| {
         scope.spawn(|| publish_numbered(&broker, 8, 500));
         for stops in 1..=5 {
-            let mut processor = Bridge::process(&server.url(), &config, &[]);
+            let mut processor = Bridge::process(&[], &server.url(), &config);
             let some = stops * 500;
             wait_until("some are applied", || monitor.distinct() > some);
             processor.terminate();
             assert_eq!(processor.exit().0, Some(0));
         }
     });
-    let _processor = Bridge::process(&server.url(), &config, &[]);
+    let _processor = Bridge::process(&[], &server.url(), &config);
     wait_until("all are applied", || monitor.distinct() == 4000);
     wait_until("the queues are empty", || all_held(&server) == 0);
     monitor.assert_in_order(8, 500);
@@ -286,11 +286,11 @@ fn a_processor_that_was_stalled_takes_nothing_back() {
     let monitor = Monitor::start(&server);
     broker.publish_lines(&heartbeat("d0"), (1..=2000).map(numbered));
     wait_until("all are in the queue", || held(&server, 0) == 2000);
-    let stalled = Bridge::process(&server.url(), &config, &[]);
+    let stalled = Bridge::process(&[], &server.url(), &config);
     wait_until("it works", || monitor.distinct() > 20);
     stalled.freeze();
     let before = monitor.distinct();
-    let _other = Bridge::process(&server.url(), &config, &[]);
+    let _other = Bridge::process(&[], &server.url(), &config);
     wait_until("the other one goes on", || monitor.distinct() > before + 20);
     stalled.thaw();
     wait_until("all are applied", || monitor.distinct() == 2000);
@@ -306,7 +306,7 @@ fn a_server_that_restarts_costs_no_deliveries() {
     let _receiver = Bridge::start(&broker.url(), &server.url(), &config);
     broker.publish_lines(&heartbeat("a"), (1..=5000).map(numbered));
     wait_until("all are in the queue", || held(&server, 0) == 5000);
-    let processor = Bridge::process(&server.url(), &config, &[]);
+    let processor = Bridge::process(&[], &server.url(), &config);
     for stops in 1..=3 {
         wait_until("it works", || held(&server, 0) <= 5000 - 256 * stops);
         server.stop();
@@ -322,7 +322,8 @@ fn a_server_that_restarts_costs_no_deliveries() {
 
 #[test]
 fn wrong_settings_end_it_with_one_line() {
-    let mut processor = Bridge::spawn(&["process", "--queues", "0-4"], CONFIG);
+    let mut processor =
+        Bridge::launch_processor(&["--queues", "0-4"], "redis://127.0.0.1:1", CONFIG);
     let (status, line) = processor.exit();
     assert_eq!(status, Some(2));
     assert!(line.ends_with("--queues names 4; with queue.count 4 the last one is 3"));

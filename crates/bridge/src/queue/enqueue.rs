@@ -1,7 +1,7 @@
 //! The receiver's half: from a message to the command that puts it into its queue.
 
 use super::{attribute, number};
-use crate::clock;
+use crate::clock::now_ms;
 use crate::config::QueueConfig;
 use crate::mqtt::Message;
 use crate::work::{Then, Work};
@@ -26,7 +26,7 @@ impl Enqueue {
         };
         attribute(attribute::TOPIC, &message.topic);
         attribute(attribute::DEVICE, device.as_bytes());
-        let received_at = clock::now().to_string();
+        let received_at = now_ms().to_string();
         attribute(attribute::RECEIVED_AT, received_at.as_bytes());
         if let Some(content_type) = &message.content_type {
             attribute(attribute::CONTENT_TYPE, content_type.as_bytes());

@@ -22,24 +22,31 @@ impl Bridge {
     }
 
     pub fn launch(mqtt: &str, redis: &str, config: &str) -> Bridge {
-        Bridge::spawn(&["--mqtt", mqtt, "--redis", redis], config)
+        Bridge::launch_as(&[], mqtt, redis, config)
     }
 
-    /// Starts a processor of the queues and waits until it is ready.
-    pub fn process(redis: &str, config: &str, flags: &[&str]) -> Bridge {
-        let bridge = Bridge::spawn(&[&["process", "--redis", redis], flags].concat(), config);
+    /// Starts a processor of the queues, with these flags, and waits until it is ready. It needs no
+    /// broker.
+    pub fn process(flags: &[&str], redis: &str, config: &str) -> Bridge {
+        let bridge = Bridge::launch_processor(flags, redis, config);
         bridge.wait_for("processor ready");
         bridge
     }
 
-    pub fn spawn(flags: &[&str], config: &str) -> Bridge {
+    pub fn launch_processor(flags: &[&str], redis: &str, config: &str) -> Bridge {
+        let words = [&["process"], flags].concat();
+        Bridge::launch_as(&words, "mqtt://127.0.0.1:1", redis, config)
+    }
+
+    /// With a subcommand, or with flags of its own.
+    pub fn launch_as(words: &[&str], mqtt: &str, redis: &str, config: &str) -> Bridge {
         let file = NamedTempFile::new().unwrap();
         std::fs::write(file.path(), config).unwrap();
         let mut process = Command::new(env!("CARGO_BIN_EXE_devicestate-bridge"))
+            .args(words)
             .arg("--config")
             .arg(file.path())
-            .args(["--log", "debug"])
-            .args(flags)
+            .args(["--mqtt", mqtt, "--redis", redis, "--log", "debug"])
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())

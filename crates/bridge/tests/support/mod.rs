@@ -5,9 +5,13 @@
 
 pub mod bridge;
 pub mod broker;
+pub mod certificates;
+pub mod http;
 pub mod monitor;
 pub mod redis;
+pub mod sentinel;
 pub mod server;
+pub mod subscriber;
 
 use std::net::TcpListener;
 use std::process::{Child, Command};
