@@ -65,14 +65,21 @@ impl Need {
 
 /// All of them, each with arguments that come to nothing.
 fn needs(config: &Config) -> Vec<Need> {
-    let mut needs = vec![
-        Need::must(&["DEVICE.HEARTBEAT", ""]),
-        Need::must(&["DEVICE.OFFLINE", ""]),
+    let mut needs = if config.queue.enabled {
+        let queue = config.queue.key(0);
+        vec![Need::must(&["QUEUE.ADD", &queue, "", "TTL", "0"]).on_key()]
+    } else {
+        vec![
+            Need::must(&["DEVICE.HEARTBEAT", ""]),
+            Need::must(&["DEVICE.OFFLINE", ""]),
+        ]
+    };
+    needs.extend([
         Need::may(&["CLIENT", "SETNAME", "devicestate-bridge-check"]),
         Need::may(&["CLIENT", "ID"]),
         Need::may(&["CLIENT", "LIST", "ID", "0"]),
         Need::may(&["CLIENT", "KILL", "ID", "0"]),
-    ];
+    ]);
     let letters = &config.dead_letters;
     if letters.maxlen > 0 {
         // 0-0 is no id that an entry can have.
