@@ -29,6 +29,8 @@ pub enum Command {
     /// Takes this instance out of its group: carries what the broker has kept for it, and ends its
     /// session
     Leave,
+    /// Tries whether broker, server and permissions are as the bridge needs them; changes nothing
+    Check,
     /// Tries dead letters again, with the configuration as it is now
     Replay(Choice),
 }
@@ -145,5 +147,29 @@ mod tests {
             assert_eq!(cli.flags.config().unwrap().mqtt.prefix, "a/b", "{line}");
         }
         assert!(Cli::try_parse_from(["devicestate-bridge", "walk"]).is_err());
+    }
+
+    #[test]
+    fn the_units_of_systemd_start_a_bridge() {
+        for (unit, instance) in [
+            (
+                include_str!("../../../packaging/systemd/devicestate-bridge.service"),
+                None,
+            ),
+            (
+                include_str!("../../../packaging/systemd/devicestate-bridge@.service"),
+                Some(3),
+            ),
+        ] {
+            let start = unit
+                .lines()
+                .find_map(|line| line.strip_prefix("ExecStart=/usr/bin/"));
+            let start = start.unwrap().replace("%i", "3");
+            let cli = parse(&start.replace("$DEVICESTATE_BRIDGE_FLAGS", "--http 127.0.0.1:9464"));
+            assert_eq!(cli.command, None);
+            assert_eq!(cli.flags.instance, instance);
+            let file = cli.flags.config.unwrap();
+            assert_eq!(file, Path::new("/etc/devicestate/bridge.toml"));
+        }
     }
 }

@@ -377,16 +377,23 @@ impl Ingress {
     pub fn summarise(&mut self) {
         self.on_tick();
         let messages = &self.shared.metrics.messages;
+        let received = messages.received.total();
+        let applied = messages.applied.total();
+        let refused = messages.refused.total();
+        let dead_letters = messages.dead.total();
+        let retried = messages.retried.total();
+        let dropped = messages.dropped.total();
+        let left = self.window.len().max(self.room.jobs());
         info!(
-            "stopped: received {}, applied {}, refused {}, dead letters {}, retried {}, dropped {}, \
-             left to the broker {}",
-            messages.received.total(),
-            messages.applied.total(),
-            messages.refused.total(),
-            messages.dead.total(),
-            messages.retried.total(),
-            messages.dropped.total(),
-            self.window.len().max(self.room.jobs())
+            received,
+            applied,
+            refused,
+            dead_letters,
+            retried,
+            dropped,
+            left_to_the_broker = left,
+            "stopped: received {received}, applied {applied}, refused {refused}, dead letters \
+             {dead_letters}, retried {retried}, dropped {dropped}, left to the broker {left}"
         );
     }
 }

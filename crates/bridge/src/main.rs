@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 mod backoff;
+mod check;
 mod cli;
 mod config;
 mod dead_letters;
@@ -21,6 +22,7 @@ mod protobuf;
 mod redis_link;
 mod replay;
 mod serve;
+mod service;
 mod text;
 mod tls;
 mod verdict;
@@ -45,6 +47,7 @@ fn main() -> ExitCode {
     let outcome = match command.unwrap_or(Command::Run) {
         Command::Run => block_on(run(&config, plan)).map(|()| true),
         Command::Leave => block_on(leave(&config, plan)).map(|()| true),
+        Command::Check => block_on(check::run(&config, plan)),
         Command::Replay(choice) => block_on(replay::run(&config, plan, &choice)),
     };
     match outcome {

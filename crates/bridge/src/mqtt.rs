@@ -19,6 +19,7 @@ pub mod outbox;
 pub mod publisher;
 mod subscriptions;
 mod terms;
+pub mod trial;
 
 pub use terms::Advice;
 

@@ -14,6 +14,7 @@ use crate::mqtt::{self, Event, Purpose, Source};
 use crate::probes::{Probes, MQTT, REDIS};
 use crate::profile::Profiles;
 use crate::redis_link::{Server, Target};
+use crate::service::Service;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc::{unbounded_channel, UnboundedReceiver};
@@ -61,6 +62,7 @@ pub async fn prepare(config: &Config, plan: Plan, purpose: Purpose) -> Result<Pa
         redis: peers.redis.to_string(),
     };
     info!(
+        version = env!("CARGO_PKG_VERSION"),
         "devicestate-bridge {} from MQTT {} to Redis {}",
         env!("CARGO_PKG_VERSION"),
         names.broker,
@@ -100,6 +102,8 @@ pub async fn run(config: &Config, plan: Plan, mut stop: Stop) -> Result<(), Stri
         mut source,
         mut from_workers,
     } = prepare(config, plan, Purpose::Serve).await?;
+    let service = Service::new(std::env::var("NOTIFY_SOCKET").ok().as_deref());
+    service.started();
     let mut tick = interval(Duration::from_secs(1));
     let mut drain_end = Instant::now();
     // Of what the bridge waits for while it stops: Redis, then the broker.
@@ -117,12 +121,14 @@ pub async fn run(config: &Config, plan: Plan, mut stop: Stop) -> Result<(), Stri
                 Some(report) = from_workers.recv() => ingress.on_report(report),
                 _ = tick.tick() => {
                     probes.beat();
+                    service.beat(&probes);
                     ingress.on_tick();
                 }
                 Some(()) = stop.recv() => {
                     drain_end = Instant::now();
                     if !ingress.is_draining() {
                         drain_end += config.drain_timeout.0;
+                        service.stopping();
                         ingress.start_drain();
                     }
                     deadline = drain_end;

@@ -6,6 +6,7 @@
 pub mod bridge;
 pub mod broker;
 pub mod certificates;
+pub mod http;
 pub mod redis;
 pub mod sentinel;
 pub mod server;
