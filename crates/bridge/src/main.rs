@@ -7,6 +7,7 @@
 mod backoff;
 mod check;
 mod cli;
+mod clock;
 mod config;
 mod dead_letters;
 mod health;
@@ -46,8 +47,8 @@ fn main() -> ExitCode {
     logs::init(config.log, config.log_format);
     let outcome = match command.unwrap_or(Command::Run) {
         Command::Run => block_on(run(&config, plan)).map(|()| true),
-        Command::Leave => block_on(leave(&config, plan)).map(|()| true),
         Command::Check => block_on(check::run(&config, plan)),
+        Command::Leave => block_on(leave(&config, plan)).map(|()| true),
         Command::Replay(choice) => block_on(replay::run(&config, plan, &choice)),
     };
     match outcome {

@@ -89,7 +89,7 @@ where
 {
     let family = register(registry, name, help, Family::<Label, M>::default());
     for value in values {
-        family.get_or_create(&[(label, value)]);
+        drop(family.get_or_create(&[(label, value)]));
     }
     family
 }

@@ -11,7 +11,7 @@ use std::sync::Arc;
 pub struct Work {
     /// Works of one device are done one after the other.
     pub device: String,
-    /// Several are run as one transaction.
+    /// Several are run as one transaction. None, where the answer is known without the server.
     pub commands: Vec<Cmd>,
     pub then: Then,
 }
@@ -29,7 +29,9 @@ pub enum Then {
 
 /// What a device is told, from the answers to its commands: one for each, or one error for all.
 #[derive(Clone)]
-pub struct Answer(Arc<dyn Fn(&Answers) -> Vec<Publication> + Send + Sync>);
+pub struct Answer(Arc<Tell>);
+
+type Tell = dyn Fn(&Answers) -> Vec<Publication> + Send + Sync;
 
 impl Answer {
     pub fn new(

@@ -10,6 +10,7 @@ pub mod http;
 pub mod redis;
 pub mod sentinel;
 pub mod server;
+pub mod subscriber;
 
 use std::net::TcpListener;
 use std::process::{Child, Command};
