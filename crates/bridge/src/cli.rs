@@ -4,6 +4,7 @@
 //! subcommand the bridge runs.
 
 use crate::config::{Address, Config, LogFormat, LogLevel, ProfileName};
+use crate::process;
 use crate::profile::aws_shadow::AwsShadow;
 use crate::profile::native::{Native, Routes};
 use crate::profile::{Profile, Profiles};
@@ -27,6 +28,8 @@ pub struct Cli {
 pub enum Command {
     /// Carries messages until it is told to stop; this is what happens without a subcommand
     Run,
+    /// Applies what the bridge has put into queues (queue.enabled), beside any number of others
+    Process(process::Flags),
     /// Tries whether broker, server and permissions are as the bridge needs them; changes nothing
     Check,
     /// Takes this instance out of its group: carries what the broker has kept for it, and ends its

@@ -11,6 +11,7 @@ mod log;
 mod login;
 mod mqtt;
 mod profiles;
+mod queue;
 mod redis;
 mod span;
 mod tls;
@@ -22,6 +23,7 @@ pub use self::log::{LogFormat, LogLevel};
 pub use self::login::Login;
 pub use self::mqtt::MqttConfig;
 pub use self::profiles::{AwsShadowConfig, ProfileName};
+pub use self::queue::QueueConfig;
 pub use self::redis::RedisConfig;
 pub use self::span::Span;
 pub use self::tls::TlsConfig;
@@ -50,6 +52,7 @@ pub struct Config {
     pub http: HttpConfig,
     pub protobuf: ProtobufConfig,
     pub aws_shadow: AwsShadowConfig,
+    pub queue: QueueConfig,
 }
 
 impl Default for Config {
@@ -65,6 +68,7 @@ impl Default for Config {
             http: HttpConfig::default(),
             protobuf: ProtobufConfig::default(),
             aws_shadow: AwsShadowConfig::default(),
+            queue: QueueConfig::default(),
         }
     }
 }
@@ -101,6 +105,7 @@ impl Config {
         self.redis.check()?;
         self.dead_letters.check()?;
         self.http.address()?;
+        self.queue.check()?;
         between("drain_timeout", self.drain_timeout, Duration::ZERO, HOUR)?;
         Ok(Peers {
             broker: self.mqtt.broker(&env)?,

@@ -4,6 +4,7 @@
 use crate::config::{Config, Peers};
 use crate::dead_letters::DeadLetters;
 use crate::http::{self, Pages};
+use crate::ingress::reader::Reader;
 use crate::ingress::refusals::Refusals;
 use crate::ingress::worker::{Report, Worker};
 use crate::ingress::{Ingress, Names, Shared};
@@ -13,6 +14,7 @@ use crate::mqtt::publisher::Publisher;
 use crate::mqtt::{self, Event, Purpose, Source};
 use crate::probes::{Probes, MQTT, REDIS};
 use crate::profile::Profiles;
+use crate::queue::Enqueue;
 use crate::redis_link::{Server, Target};
 use crate::service::Service;
 use std::sync::Arc;
@@ -86,9 +88,13 @@ pub async fn prepare(config: &Config, plan: Plan, purpose: Purpose) -> Result<Pa
         MAX_IN_FLIGHT,
     );
     tokio::spawn(publisher.run());
+    let reader = match config.queue.enabled {
+        false => Reader::Apply(profiles),
+        true => Reader::Enqueue(profiles, Enqueue::new(config.queue.clone())),
+    };
     Ok(Parts {
         probes: shared.probes.clone(),
-        ingress: Ingress::new(&config.mqtt, names, profiles, hand, shared),
+        ingress: Ingress::new(&config.mqtt, names, reader, hand, shared),
         source,
         from_workers,
     })
