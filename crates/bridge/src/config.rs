@@ -3,6 +3,7 @@
 //! Flags win over the file, the environment over the logins in addresses. Nothing here prints an
 //! address as it was given, because it may hold a password.
 
+use crate::downlink::settings::DownlinkConfig;
 use crate::mqtt::address::BrokerAddress;
 use crate::profile::native::check_prefix;
 use crate::protobuf::ProtobufConfig;
@@ -25,6 +26,7 @@ pub struct Config {
     pub mqtt: MqttConfig,
     pub redis: RedisConfig,
     pub dead_letters: DeadLettersConfig,
+    pub downlink: DownlinkConfig,
     pub protobuf: ProtobufConfig,
 }
 
@@ -36,6 +38,7 @@ impl Default for Config {
             mqtt: MqttConfig::default(),
             redis: RedisConfig::default(),
             dead_letters: DeadLettersConfig::default(),
+            downlink: DownlinkConfig::default(),
             protobuf: ProtobufConfig::default(),
         }
     }
@@ -249,6 +252,7 @@ impl Config {
             second / 10,
             hour,
         )?;
+        self.downlink.check()?;
         between("drain_timeout", self.drain_timeout, Duration::ZERO, hour)?;
         Ok(Peers {
             broker: self.broker(&env)?,
@@ -288,7 +292,7 @@ impl Config {
     }
 }
 
-fn within<T: PartialOrd + fmt::Display>(
+pub fn within<T: PartialOrd + fmt::Display>(
     name: &str,
     value: T,
     range: RangeInclusive<T>,
@@ -300,7 +304,7 @@ fn within<T: PartialOrd + fmt::Display>(
     Err(format!("{name} is {value}, not within {least} to {most}"))
 }
 
-fn between(name: &str, value: Span, least: Duration, most: Duration) -> Result<(), String> {
+pub fn between(name: &str, value: Span, least: Duration, most: Duration) -> Result<(), String> {
     if (least..=most).contains(&value.0) {
         return Ok(());
     }

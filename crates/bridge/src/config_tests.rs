@@ -23,6 +23,7 @@ fn the_example_shows_every_setting_with_its_default() {
         names(&table),
         [
             "dead_letters",
+            "downlink",
             "drain_timeout",
             "log",
             "mqtt",
@@ -32,7 +33,7 @@ fn the_example_shows_every_setting_with_its_default() {
     );
     let section = |name: &str| names(table[name].as_table().unwrap()).len();
     assert_eq!((section("mqtt"), section("redis")), (9, 5));
-    assert_eq!(section("dead_letters"), 2);
+    assert_eq!((section("dead_letters"), section("downlink")), (2, 7));
     // `rule` is shown in comments: a list of sections has no default to show.
     assert_eq!(section("protobuf"), 3);
 }

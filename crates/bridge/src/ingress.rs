@@ -10,6 +10,7 @@ pub mod worker;
 use crate::config::MqttConfig;
 use crate::counters::Counters;
 use crate::dead_letters::DeadLetters;
+use crate::downlink::bell::Bell;
 use crate::health::{Change, Health};
 use crate::mqtt::outbox::Outbox;
 use crate::mqtt::{Event, Hand, Message};
@@ -28,7 +29,7 @@ use worker::{Report, Settled};
 const SUBSCRIBE_AGAIN: Duration = Duration::from_secs(30);
 
 pub struct Ingress {
-    profiles: Profiles,
+    profiles: Arc<Profiles>,
     hand: Hand,
     window: Window,
     shared: Shared,
@@ -61,13 +62,14 @@ pub struct Shared {
     pub refusals: Arc<Refusals>,
     pub dead_letters: Arc<DeadLetters>,
     pub outbox: Outbox,
+    pub bell: Arc<Bell>,
 }
 
 impl Ingress {
     pub fn new(
         config: &MqttConfig,
         names: Names,
-        profiles: Profiles,
+        profiles: Arc<Profiles>,
         hand: Hand,
         shared: Shared,
     ) -> Self {

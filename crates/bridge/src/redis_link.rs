@@ -10,7 +10,7 @@
 use crate::text::one_line;
 use crate::work::Work;
 use redis::aio::MultiplexedConnection;
-use redis::{AsyncConnectionConfig, ErrorKind, RedisError, RedisResult, Value};
+use redis::{AsyncConnectionConfig, Cmd, ErrorKind, RedisError, RedisResult, Value};
 use std::hash::{BuildHasher, RandomState};
 use std::time::Duration;
 use tracing::debug;
@@ -84,8 +84,25 @@ impl Link {
                 pipeline.cmd("EXEC");
             }
         }
+        let mut answers = self.run(pipeline).await?.into_iter();
+        Ok(works.map(|work| collect(work, &mut answers)).collect())
+    }
+
+    /// Sends these commands in one pipeline; one answer for each.
+    pub async fn ask(&mut self, commands: &[Cmd]) -> RedisResult<Answers> {
+        if commands.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut pipeline = redis::Pipeline::with_capacity(commands.len());
+        for command in commands {
+            pipeline.add_command(command.clone());
+        }
+        self.run(pipeline).await
+    }
+
+    async fn run(&mut self, mut pipeline: redis::Pipeline) -> RedisResult<Answers> {
         let expected = pipeline.len();
-        let answers: Vec<RedisResult<Value>> = pipeline
+        let answers: Answers = pipeline
             .ignore_errors()
             .query_async(&mut self.connection)
             .await?;
@@ -95,8 +112,7 @@ impl Link {
                 "the server gave another number of answers than there were commands",
             )));
         }
-        let mut answers = answers.into_iter();
-        Ok(works.map(|work| collect(work, &mut answers)).collect())
+        Ok(answers)
     }
 }
 

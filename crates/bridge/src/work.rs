@@ -25,6 +25,11 @@ pub enum Then {
     IsDead,
     /// The device is told, also of an error.
     Answer(Answer),
+    /// As [`Then::Settle`]. The commands end with a heartbeat, whose answer says whether commands wait
+    /// for the device.
+    Heartbeat,
+    /// As [`Then::Settle`]. The device asks for all that waits for it.
+    Ask,
 }
 
 /// What a device is told, from the answers to its commands: one for each, or one error for all.

@@ -9,11 +9,13 @@ use super::window::Ticket;
 use crate::backoff::Backoff;
 use crate::counters::Counters;
 use crate::dead_letters::DeadLetters;
+use crate::downlink::bell::Bell;
 use crate::mqtt::outbox::Outbox;
 use crate::profile::Refusal;
 use crate::redis_link::{describe, Answers, Identity, Link, Target};
 use crate::verdict::Outcome;
 use crate::work::{Answer, Then};
+use redis::Value;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc::UnboundedSender;
@@ -57,6 +59,7 @@ pub struct Worker {
     pub dead_letters: Arc<DeadLetters>,
     pub counters: Arc<Counters>,
     pub outbox: Outbox,
+    pub bell: Arc<Bell>,
     pub reports: UnboundedSender<Report>,
 }
 
@@ -142,6 +145,16 @@ impl Worker {
                 Outcome::Confirmed => {
                     match &job.work.then {
                         Then::Settle => self.counters.applied.add(1),
+                        Then::Heartbeat => {
+                            self.counters.applied.add(1);
+                            if commands_wait(&answers) {
+                                self.bell.commands_wait(&job.work.device);
+                            }
+                        }
+                        Then::Ask => {
+                            self.counters.applied.add(1);
+                            self.bell.asked(&job.work.device);
+                        }
                         Then::IsDead => self.counters.dead.add(1),
                         Then::Answer(answer) => {
                             self.counters.applied.add(1);
@@ -156,7 +169,7 @@ impl Worker {
                         self.answer(answer, &answers);
                         done.push(Settled::from(&job));
                     }
-                    Then::Settle | Then::IsDead => match self.refuse(job, reason) {
+                    _ => match self.refuse(job, reason) {
                         Ok(dead) => again.push(dead),
                         Err(settled) => done.push(settled),
                     },
@@ -216,5 +229,13 @@ impl Worker {
     fn report(&self, report: Report) {
         // The bridge is gone only when the process ends.
         let _ = self.reports.send(report);
+    }
+}
+
+/// Whether the answer to a heartbeat, the last one of these, says that commands wait.
+fn commands_wait(answers: &Answers) -> bool {
+    match answers.last() {
+        Some(Ok(Value::Array(answer))) => matches!(answer.get(4), Some(Value::Int(1..))),
+        _ => false,
     }
 }

@@ -21,9 +21,15 @@ impl Bridge {
         bridge
     }
 
+    /// Messages to devices are off unless the configuration has a section for them: they are tests of
+    /// their own.
     pub fn launch(mqtt: &str, redis: &str, config: &str) -> Bridge {
         let file = NamedTempFile::new().unwrap();
-        std::fs::write(file.path(), config).unwrap();
+        let off = match config.contains("[downlink]") {
+            true => "",
+            false => "\n[downlink]\nenabled = false\n",
+        };
+        std::fs::write(file.path(), format!("{config}{off}")).unwrap();
         let mut process = Command::new(env!("CARGO_BIN_EXE_devicestate-bridge"))
             .arg("--config")
             .arg(file.path())

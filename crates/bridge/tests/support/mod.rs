@@ -7,6 +7,7 @@ pub mod bridge;
 pub mod broker;
 pub mod redis;
 pub mod server;
+pub mod subscriber;
 
 use std::net::TcpListener;
 use std::process::{Child, Command};

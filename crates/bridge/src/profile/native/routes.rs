@@ -3,6 +3,7 @@
 //! The bridge's own topics ([`super::topic`]) carry JSON; rules add topics, and say which reports are
 //! protobuf. A content type that an MQTT 5 message states comes before the rule of its topic.
 
+use super::commands;
 use super::pattern::Pattern;
 use super::topic::{decode_id, Kind, TopicError, Topics};
 use crate::protobuf::{ProtobufConfig, RuleConfig, Schema, Schemas};
@@ -17,6 +18,9 @@ const PROTOBUF: [&str; 4] = [
     "application/vnd.google.protobuf",
     "application/x-google-protobuf",
 ];
+
+/// Topics of a device that are no [`Kind`]: what the bridge publishes, and the results of commands.
+const OTHERS: [&str; 4] = ["delta", "delta/+", "commands/+", "commands/+/result"];
 
 /// Always read as on `<prefix>/<id>/reported`.
 const JSON: &str = "application/json";
@@ -112,9 +116,13 @@ impl Routes {
             let own = Pattern::below(prefix, kind.name());
             let taken_over = kind == Kind::Reported && *pattern == own;
             if pattern.overlaps(&own) && !taken_over {
-                return Err(format!(
-                    "ambiguous, some topics match both '{pattern}' and the bridge's own '{own}'"
-                ));
+                return Err(own_topic(pattern, &own));
+            }
+        }
+        for rest in OTHERS {
+            let own = Pattern::below(prefix, rest);
+            if pattern.overlaps(&own) {
+                return Err(own_topic(pattern, &own));
             }
         }
         Ok(())
@@ -123,6 +131,7 @@ impl Routes {
     /// The filters to subscribe to, each once.
     pub fn filters(&self) -> Vec<String> {
         let mut filters = self.topics.filters();
+        filters.push(commands::results(&self.topics));
         for (pattern, _) in &self.rules {
             let filter = pattern.filter();
             if !filters.contains(&filter) {
@@ -130,6 +139,10 @@ impl Routes {
             }
         }
         filters
+    }
+
+    pub fn topics(&self) -> &Topics {
+        &self.topics
     }
 
     pub fn find(&self, topic: &[u8], content_type: Option<&str>) -> Result<Route<'_>, TopicError> {
@@ -143,7 +156,7 @@ impl Routes {
         let format = match kind {
             Kind::Reported => self.format(schema, content_type),
             // These have JSON or nothing, whatever is stated.
-            Kind::Heartbeat | Kind::Will => Ok(Format::Json),
+            Kind::Heartbeat | Kind::Will | Kind::Get => Ok(Format::Json),
         };
         Ok(Route {
             kind,
@@ -182,6 +195,10 @@ impl Routes {
             Ok(of_topic)
         }
     }
+}
+
+fn own_topic(pattern: &Pattern, own: &Pattern) -> String {
+    format!("ambiguous, some topics match both '{pattern}' and the bridge's own '{own}'")
 }
 
 /// In small letters and without white space, as content types are compared.
