@@ -132,6 +132,13 @@ impl Downlink {
             }
         }
         reading.abort();
+        // It ends when it is told so.
+        let _ = reading.await;
+        while let Ok(news) = news.try_recv() {
+            if let News::Entries { entries, again } = news {
+                self.on_entries(entries, again).await;
+            }
+        }
     }
 
     async fn on_entries(&mut self, mut entries: Vec<Entry>, again: bool) {

@@ -34,7 +34,9 @@ pub enum Then {
 
 /// What a device is told, from the answers to its commands: one for each, or one error for all.
 #[derive(Clone)]
-pub struct Answer(Arc<dyn Fn(&Answers) -> Vec<Publication> + Send + Sync>);
+pub struct Answer(Arc<Tell>);
+
+type Tell = dyn Fn(&Answers) -> Vec<Publication> + Send + Sync;
 
 impl Answer {
     pub fn new(

@@ -3,7 +3,7 @@
 mod support;
 
 use redis::Value;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use support::bridge::Bridge;
 use support::broker::Broker;
 use support::server::Server;
@@ -44,6 +44,10 @@ fn settled(server: &Server) -> bool {
         server.query(&["XREVRANGE", "devices:events", "+", "-", "COUNT", "1"]);
     let delivered = redis::from_redis_value::<String>(group[7].clone()).unwrap();
     last.first().is_none_or(|(id, _)| *id == delivered) && pending(server) == 0
+}
+
+fn bulk(text: &str) -> Value {
+    Value::BulkString(text.into())
 }
 
 fn command(server: &Server, device: &str, json: &str) -> String {
@@ -87,31 +91,35 @@ fn a_result_ends_the_command() {
     let device = Subscriber::start(&broker, &["devices/a/commands/+"]);
     let bridge = Bridge::start(&broker.url(), &server.url(), ON);
     broker.publish(&heartbeat("a"), "");
-    bridge.wait_for("devices hear");
-    let outcomes = [
-        ("", "OK", Value::Nil),
+    wait_until("the device is online", || {
+        server.command(&["DEVICE.COUNT", "ONLINE"]) == Value::Int(1)
+    });
+    for (payload, outcome, result) in [
+        ("", "OK", None),
         (
-            r#"{"outcome":"FAILED","result":{"why":1.50}}"#,
+            r#"{"outcome":"FAILED","result":{"why":1.5}}"#,
             "FAILED",
-            Value::Nil,
+            Some(r#"{"why":1.5}"#),
         ),
-        (r#"{"outcome":"REJECTED"}"#, "REJECTED", Value::Nil),
-    ];
-    for (payload, outcome, _) in outcomes {
-        wait_until("the device is online", || {
-            server.command(&["DEVICE.COUNT", "ONLINE"]) == Value::Int(1)
-        });
+        (r#"{"outcome":"REJECTED"}"#, "REJECTED", None),
+    ] {
         let id = command(&server, "a", r#"{"do":"it"}"#);
         let topic = format!("devices/a/commands/{id}");
         device.wait_for(&topic, r#"{"do":"it"}"#);
         broker.publish(&format!("{topic}/result"), payload);
-        wait_until(outcome, || {
-            let list = format!("{:?}", server.command(&["DEVICE.COMMAND.LIST", "a"]));
-            list.contains(&id) && list.contains(&format!("'{outcome}'"))
-        });
+        let settled = || {
+            let commands: Vec<BTreeMap<String, Value>> =
+                server.query(&["DEVICE.COMMAND.LIST", "a"]);
+            let mut commands = commands.into_iter();
+            commands.find(|command| {
+                command["command_id"] == bulk(&id) && command["state"] == bulk("done")
+            })
+        };
+        wait_until(outcome, || settled().is_some());
+        let command = settled().unwrap();
+        assert_eq!(command["outcome"], bulk(outcome));
+        assert_eq!(command["result"], result.map_or(Value::Nil, bulk));
     }
-    let list = format!("{:?}", server.command(&["DEVICE.COMMAND.LIST", "a"]));
-    assert!(list.contains(r#"{"why":1.5"#), "{list}");
     // What is no result of a command is refused, with the server's words.
     broker.publish("devices/a/commands/seven/result", "");
     bridge.wait_for("command id: 'seven'");
@@ -372,4 +380,55 @@ fn two_bridges_share_the_events_and_one_takes_over_from_the_other() {
     ]);
     wait_until("all events are acknowledged", || settled(&server));
     device.wait_for("devices/a/delta", r#"{"version":201,"delta":{"n":0}}"#);
+}
+
+#[test]
+fn what_the_broker_does_not_take_stops_nothing() {
+    let acl = tempfile::NamedTempFile::new().unwrap();
+    let rules = "topic readwrite #\ntopic deny devices/secret/delta\n";
+    std::fs::write(acl.path(), rules).unwrap();
+    let broker = Broker::start_with(&format!(
+        "max_packet_size 3000\nacl_file {}",
+        acl.path().display()
+    ));
+    let server = Server::start();
+    let device = Subscriber::start(&broker, &["devices/#"]);
+    let bridge = Bridge::start(&broker.url(), &server.url(), ON);
+    for device in ["secret", "large", "a"] {
+        server.command(&["DEVICE.HEARTBEAT", device, "TIMEOUT", "10m"]);
+    }
+    server.command(&["DEVICE.SHADOW.SET", "secret", r#"{"on":true}"#]);
+    bridge
+        .wait_for("could not publish on 'devices/secret/delta': the broker answered NotAuthorized");
+    let large = format!("{{\"text\":\"{}\"}}", "x".repeat(4000));
+    server.command(&["DEVICE.SHADOW.SET", "large", &large]);
+    server.command(&["DEVICE.SHADOW.SET", "a", r#"{"on":true}"#]);
+    device.wait_for("devices/a/delta", r#"{"version":1,"delta":{"on":true}}"#);
+    wait_until("all events are acknowledged", || settled(&server));
+    assert_eq!(device.received().len(), 1);
+    assert_eq!(bridge.count("cannot publish to MQTT"), 0);
+}
+
+#[test]
+fn a_bridge_that_is_told_to_stop_finishes_what_it_has_begun() {
+    let (broker, server) = (Broker::start(), Server::start());
+    let config = "[downlink]\ncommand_lease = \"2s\"\n";
+    let device = Subscriber::start(&broker, &["devices/+/commands/+"]);
+    let mut bridge = Bridge::start(&broker.url(), &server.url(), config);
+    server.command(&["DEVICE.HEARTBEAT", "a", "TIMEOUT", "10m"]);
+    let ids: Vec<String> = (0..500)
+        .map(|n| command(&server, "a", &format!("{{\"n\":{n}}}")))
+        .collect();
+    bridge.terminate();
+    assert_eq!(bridge.exit().0, Some(0));
+    let _bridge = Bridge::start(&broker.url(), &server.url(), config);
+    wait_until("all commands came", || {
+        ids.iter().all(|id| ids_on(&device, "a").contains(id))
+    });
+    wait_until("all events are acknowledged", || settled(&server));
+    // What the device has not answered may have come again.
+    let mut seen = BTreeSet::new();
+    let mut came = ids_on(&device, "a");
+    came.retain(|id| seen.insert(id.clone()));
+    assert_eq!(came, ids);
 }

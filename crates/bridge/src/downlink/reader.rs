@@ -90,6 +90,10 @@ impl Reader<'_> {
     pub async fn run(mut self) -> Result<(), Pause> {
         self.read_again().await?;
         loop {
+            // Nothing is read before there is room for it.
+            if self.news.reserve().await.is_err() {
+                return Ok(());
+            }
             let found = self.read().await?;
             self.condition.works(Part::Read);
             self.backoff.reset();

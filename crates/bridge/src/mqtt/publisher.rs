@@ -276,3 +276,7 @@ impl Publisher {
 fn whole_seconds(span: Duration) -> u32 {
     u32::try_from(span.as_millis().div_ceil(1000)).unwrap_or(u32::MAX)
 }
+
+#[cfg(test)]
+#[path = "publisher_tests.rs"]
+mod tests;

@@ -19,14 +19,25 @@ impl Broker {
         broker
     }
 
+    /// With lines of its own in `mosquitto.conf`.
+    pub fn start_with(lines: &str) -> Broker {
+        let mut broker = Broker::configured(lines);
+        broker.resume();
+        broker
+    }
+
     /// One that has a port, but does not run yet.
     pub fn stopped() -> Broker {
+        Broker::configured("")
+    }
+
+    fn configured(lines: &str) -> Broker {
         let folder = tempfile::tempdir().unwrap();
         let port = free_port();
         let settings = format!(
             "listener {port} 127.0.0.1\nallow_anonymous true\nuser root\n\
              persistence true\npersistence_location {}/\nmax_queued_messages 100000\n\
-             max_inflight_messages 1000\nlog_dest none\n",
+             max_inflight_messages 1000\nlog_dest none\n{lines}\n",
             folder.path().display()
         );
         std::fs::write(folder.path().join("mosquitto.conf"), settings).unwrap();

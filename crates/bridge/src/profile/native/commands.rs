@@ -16,11 +16,6 @@ pub struct ResultTopic {
     pub command: String,
 }
 
-/// The filter for results.
-pub fn results(topics: &Topics) -> String {
-    topics.of("+", "commands/+/result")
-}
-
 /// Reads a topic of a result. `None` where it is another one.
 pub fn read_result(topics: &Topics, topic: &[u8]) -> Option<Result<ResultTopic, TopicError>> {
     let (level, rest) = topics.below(topic)?.split_once('/')?;
@@ -71,7 +66,6 @@ mod tests {
     fn results_name_device_and_command() {
         let found = result("a/b/plant%2F7/commands/17-0/result");
         assert_eq!(found, Some(Ok(("plant/7".into(), "17-0".into()))));
-        assert_eq!(results(&Topics::new("a/b")), "a/b/+/commands/+/result");
         assert_eq!(
             result("a/b/%/commands/17-0/result"),
             Some(Err(TopicError::Encoding))

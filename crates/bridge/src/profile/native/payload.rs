@@ -130,9 +130,8 @@ impl From<DeviceCommand> for Work {
             Action::Offline { .. } | Action::Done { .. } => Then::Settle,
         };
         Work {
-            device: command.device,
-            commands: vec![cmd],
             then,
+            ..Work::one(command.device, cmd)
         }
     }
 }

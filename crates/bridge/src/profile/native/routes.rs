@@ -3,7 +3,6 @@
 //! The bridge's own topics ([`super::topic`]) carry JSON; rules add topics, and say which reports are
 //! protobuf. A content type that an MQTT 5 message states comes before the rule of its topic.
 
-use super::commands;
 use super::pattern::Pattern;
 use super::topic::{decode_id, Kind, TopicError, Topics};
 use crate::protobuf::{ProtobufConfig, RuleConfig, Schema, Schemas};
@@ -131,7 +130,6 @@ impl Routes {
     /// The filters to subscribe to, each once.
     pub fn filters(&self) -> Vec<String> {
         let mut filters = self.topics.filters();
-        filters.push(commands::results(&self.topics));
         for (pattern, _) in &self.rules {
             let filter = pattern.filter();
             if !filters.contains(&filter) {

@@ -77,11 +77,12 @@ impl Topics {
         }
     }
 
-    /// The filters to subscribe to.
+    /// The filters to subscribe to: one for each kind, and one for the results of commands.
     pub fn filters(&self) -> Vec<String> {
-        Kind::ALL
-            .iter()
-            .map(|kind| format!("{}+/{}", self.base, kind.name()))
+        let kinds = Kind::ALL.iter().map(|kind| kind.name());
+        kinds
+            .chain(["commands/+/result"])
+            .map(|rest| self.of("+", rest))
             .collect()
     }
 
@@ -172,7 +173,8 @@ mod tests {
                 "acme/site 1/+/heartbeat",
                 "acme/site 1/+/reported",
                 "acme/site 1/+/will",
-                "acme/site 1/+/get"
+                "acme/site 1/+/get",
+                "acme/site 1/+/commands/+/result"
             ]
         );
     }
