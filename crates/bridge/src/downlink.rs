@@ -19,9 +19,9 @@ mod pause;
 mod position;
 mod reader;
 mod resync;
-pub mod settings;
 
 use crate::backoff::Backoff;
+use crate::config::DownlinkConfig;
 use crate::mqtt::outbox::{Outbox, Publication};
 use crate::profile::Profiles;
 use crate::redis_link::{Identity, Link, Target};
@@ -33,7 +33,6 @@ use look::{Lookout, Seen, COMMANDS};
 use pause::{Condition, Part, Pause};
 use reader::{is_no_group, of_claim, Membership, News, Reader};
 use redis::{Cmd, Value};
-use settings::DownlinkConfig;
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -42,7 +41,9 @@ use tokio::time::{interval, sleep, sleep_until};
 
 /// What the downlink works with.
 pub struct Parts {
-    pub target: Target,
+    /// One connection looks up what is stored, and one waits for events.
+    pub look: Target,
+    pub read: Target,
     /// The server as the log names it.
     pub redis: String,
     /// This bridge's name in the consumer group.
@@ -103,7 +104,7 @@ impl Downlink {
     pub async fn run(mut self) {
         let (sender, mut news) = mpsc::channel(1);
         let reading = tokio::spawn(read(
-            self.parts.target.clone(),
+            self.parts.read.clone(),
             self.membership.clone(),
             self.condition.clone(),
             sender,
@@ -290,7 +291,7 @@ impl Downlink {
         if let Some(link) = self.link.take() {
             return Ok(link);
         }
-        let opened = Link::open(&self.parts.target, self.previous.as_ref()).await;
+        let opened = Link::open(&self.parts.look, self.previous.as_ref()).await;
         let link = opened.map_err(|error| Pause::broken(&error))?;
         self.previous.clone_from(&link.identity);
         Ok(link)
@@ -315,12 +316,11 @@ impl Downlink {
 
 /// Reads events for ever, over one connection after the other.
 async fn read(
-    mut target: Target,
+    target: Target,
     membership: Membership,
     condition: Arc<Condition>,
     news: mpsc::Sender<News>,
 ) {
-    target.name = format!("{}-events", target.name);
     let mut backoff = backoff();
     let mut previous = None;
     loop {

@@ -43,6 +43,11 @@ impl Health {
         self.parts.iter().all(Option::is_none)
     }
 
+    /// Why it does not work, if it does not.
+    pub fn reason(&self) -> Option<&str> {
+        self.parts.iter().flatten().next().map(String::as_str)
+    }
+
     /// To be called on every failed attempt.
     pub fn lost(&mut self, part: usize, reason: &str, now: Instant) -> Option<Change> {
         if let Some(part) = self.parts.get_mut(part) {

@@ -8,14 +8,14 @@ mod window;
 pub mod worker;
 
 use crate::config::MqttConfig;
-use crate::counters::Counters;
 use crate::dead_letters::DeadLetters;
 use crate::downlink::bell::Bell;
 use crate::health::{Change, Health};
+use crate::metrics::Metrics;
 use crate::mqtt::outbox::Outbox;
 use crate::mqtt::{Event, Hand, Message};
-use crate::profile::Profiles;
-use crate::work::Work;
+use crate::probes::{Probes, MQTT, REDIS};
+use crate::profile::{Profiles, Reading};
 use jobs::{Job, Queue};
 use refusals::Refusals;
 use room::Room;
@@ -42,8 +42,10 @@ pub struct Ingress {
     broker: Health,
     redis: Health,
     names: Names,
-    subscribed: bool,
+    /// Whether messages come, or why not.
+    subscribed: Result<(), String>,
     subscribe_at: Option<Instant>,
+    connected_before: bool,
     ready_told: bool,
     draining: bool,
 }
@@ -58,7 +60,8 @@ pub struct Names {
 pub struct Shared {
     /// One for each worker.
     pub queues: Vec<Arc<Queue>>,
-    pub counters: Arc<Counters>,
+    pub metrics: Arc<Metrics>,
+    pub probes: Arc<Probes>,
     pub refusals: Arc<Refusals>,
     pub dead_letters: Arc<DeadLetters>,
     pub outbox: Outbox,
@@ -73,6 +76,10 @@ impl Ingress {
         hand: Hand,
         shared: Shared,
     ) -> Self {
+        let limit = &shared.metrics.held.limit;
+        for (qos, bytes) in [("0", config.qos0_buffer), ("1", config.qos1_buffer)] {
+            limit.get_or_create(&[("qos", qos)]).set(bytes as i64);
+        }
         Ingress {
             profiles,
             hand,
@@ -85,8 +92,9 @@ impl Ingress {
             full_told: false,
             dropped_told: 0,
             names,
-            subscribed: false,
+            subscribed: Err("not connected yet".to_owned()),
             subscribe_at: None,
+            connected_before: false,
             ready_told: false,
             draining: false,
         }
@@ -96,25 +104,34 @@ impl Ingress {
         match event {
             Event::Connected { resumed } => self.on_connected(resumed),
             Event::Subscribed(Ok(())) => {
-                self.subscribed = true;
-                self.tell_ready();
+                self.subscribed = Ok(());
+                self.tell_state();
             }
             Event::Subscribed(Err(reason)) => {
                 self.subscribe_at = Some(Instant::now() + SUBSCRIBE_AGAIN);
-                error!("not subscribed: {reason}; trying again in {SUBSCRIBE_AGAIN:?}");
+                error!(
+                    peer = MQTT,
+                    reason, "not subscribed: {reason}; trying again in {SUBSCRIBE_AGAIN:?}"
+                );
+                self.subscribed = Err(format!("not subscribed: {reason}"));
+                self.tell_state();
             }
             Event::Message(_) if self.draining => {}
             Event::Message(message) => self.on_message(message),
             Event::Acknowledged => self.unsent = self.unsent.saturating_sub(1),
             Event::Lost(reason) => {
-                self.subscribed = false;
                 self.subscribe_at = None;
                 self.unsent = 0;
                 self.window.start_epoch();
                 if self.broker.lost(0, &reason, Instant::now()).is_some() {
                     let broker = &self.names.broker;
-                    warn!("no connection to MQTT {broker}: {reason}; trying again");
+                    warn!(
+                        peer = MQTT,
+                        reason, "no connection to MQTT {broker}: {reason}; trying again"
+                    );
                 }
+                self.subscribed = Err(reason);
+                self.tell_state();
             }
             Event::Closed => {}
         }
@@ -125,10 +142,26 @@ impl Ingress {
         let session = if resumed { "resumed" } else { "new" };
         let broker = &self.names.broker;
         match change {
-            Some(Change::Recovered(after)) => {
-                info!("connected to MQTT {broker} after {after:.1?}, {session} session");
+            Some(Change::Recovered(after)) => info!(
+                peer = MQTT,
+                session,
+                after_seconds = after.as_secs_f64(),
+                "connected to MQTT {broker} after {after:.1?}, {session} session"
+            ),
+            _ => info!(
+                peer = MQTT,
+                session, "connected to MQTT {broker}, {session} session"
+            ),
+        }
+        let connections = &self.shared.metrics.connections;
+        if std::mem::replace(&mut self.connected_before, true) {
+            connections.again(MQTT);
+            if !resumed {
+                connections.sessions_lost.inc();
             }
-            _ => info!("connected to MQTT {broker}, {session} session"),
+        }
+        if !resumed {
+            self.window.forget_session();
         }
         // What the broker sends again need not be kept. What it has forgotten is kept.
         if resumed {
@@ -145,10 +178,24 @@ impl Ingress {
     }
 
     fn on_message(&mut self, message: Message) {
-        self.shared.counters.received.add(1);
+        let Reading { profile, outcome } = self.profiles.read(&message);
+        self.shared.metrics.messages.received.add(profile, 1);
         let ticket = message.packet_id.map(|id| self.window.admit(id));
-        match self.read(&message) {
-            Some(work) => self.dispatch(Job::new(work, message, ticket)),
+        let work = match outcome {
+            Ok(work) => Some(work),
+            // What keeps it as a dead letter.
+            Err(refusal) => {
+                let Shared {
+                    refusals,
+                    dead_letters,
+                    ..
+                } = &self.shared;
+                refusals.refuse(profile, &message.topic, &refusal);
+                dead_letters.work(&message, &refusal)
+            }
+        };
+        match work {
+            Some(work) => self.dispatch(Job::new(profile, work, message, ticket)),
             None => {
                 if let Some(ticket) = ticket {
                     self.window.settle(ticket);
@@ -158,20 +205,9 @@ impl Ingress {
         }
     }
 
-    /// What is to be done: what the message says, or else what keeps it as a dead letter.
-    fn read(&self, message: &Message) -> Option<Work> {
-        match self.profiles.read(message) {
-            Ok(work) => Some(work),
-            Err(refusal) => {
-                self.shared.refusals.refuse(&message.topic, &refusal);
-                self.shared.dead_letters.work(message, &refusal)
-            }
-        }
-    }
-
     fn dispatch(&mut self, job: Job) {
         if !self.room.admit(job.size, job.ticket.is_some()) {
-            self.shared.counters.dropped.add(1);
+            self.shared.metrics.messages.dropped.add(job.profile, 1);
             return;
         }
         let worker = job.worker(self.shared.queues.len());
@@ -187,18 +223,24 @@ impl Ingress {
             Report::Settled(jobs) => self.on_settled(&jobs),
             Report::Works { worker } => {
                 match self.redis.up(worker, now) {
-                    Some(Change::Recovered(after)) => {
-                        info!("Redis {redis} works again after {after:.1?}");
-                    }
-                    Some(_) => info!("connected to Redis {redis}"),
-                    None => return,
+                    Some(Change::Recovered(after)) => info!(
+                        peer = REDIS,
+                        after_seconds = after.as_secs_f64(),
+                        "Redis {redis} works again after {after:.1?}"
+                    ),
+                    Some(_) => info!(peer = REDIS, "connected to Redis {redis}"),
+                    None => {}
                 }
-                self.tell_ready();
+                self.tell_state();
             }
             Report::Waits { worker, reason } => {
                 if self.redis.lost(worker, &reason, now).is_some() {
-                    warn!("Redis {redis} does not take commands: {reason}; trying again");
+                    warn!(
+                        peer = REDIS,
+                        reason, "Redis {redis} does not take commands: {reason}; trying again"
+                    );
                 }
+                self.tell_state();
             }
         }
     }
@@ -231,28 +273,49 @@ impl Ingress {
             }
         }
         self.shared.refusals.tick();
+        self.show_held();
         let full = self.is_full();
         if full && !self.full_told {
             warn!("not reading from the broker: qos1_buffer is full until Redis has caught up");
         }
         self.full_told = full;
-        let dropped = self.shared.counters.dropped.get();
+        let dropped = self.shared.metrics.messages.dropped.total();
         let new = dropped - std::mem::replace(&mut self.dropped_told, dropped);
         if new > 0 {
-            warn!("dropped {new} QoS 0 messages: Redis is behind and qos0_buffer is full");
+            warn!(
+                dropped = new,
+                "dropped {new} QoS 0 messages: Redis is behind and qos0_buffer is full"
+            );
         }
     }
 
-    fn tell_ready(&mut self) {
-        if self.subscribed && self.redis.works() && !self.ready_told {
+    /// To be called when something has begun to work, or has ceased to.
+    fn tell_state(&mut self) {
+        let subscribed = self.subscribed.as_ref().copied().map_err(String::as_str);
+        let redis = self.redis.reason();
+        self.shared.probes.set(MQTT, subscribed);
+        self.shared.probes.set(REDIS, redis.map_or(Ok(()), Err));
+        if subscribed.is_ok() && redis.is_none() && !self.ready_told {
             self.ready_told = true;
             info!("bridge ready");
+        }
+    }
+
+    fn show_held(&self) {
+        let held = &self.shared.metrics.held;
+        held.unacknowledged.set(self.window.len() as i64);
+        held.waiting.set(self.room.jobs() as i64);
+        let lag = self.window.oldest().map(|came| came.elapsed());
+        held.lag.set(lag.unwrap_or_default().as_secs_f64());
+        for (qos, bytes) in ["0", "1"].into_iter().zip(self.room.held()) {
+            held.used.get_or_create(&[("qos", qos)]).set(bytes as i64);
         }
     }
 
     /// From now on no message is taken.
     pub fn start_drain(&mut self) {
         self.draining = true;
+        self.shared.probes.stop();
         let outstanding = self.room.jobs();
         info!("stopping; {outstanding} messages wait for Redis");
     }
@@ -274,12 +337,13 @@ impl Ingress {
         self.room.jobs() == 0 && self.shared.outbox.is_empty()
     }
 
-    /// Asks for the end of the connection. False where there is none.
-    pub fn say_goodbye(&self) -> bool {
+    /// Asks for the end of the connection, after the broker has read all, or after `limit`. False
+    /// where there is none.
+    pub fn say_goodbye(&self, limit: Duration) -> bool {
         if !self.broker.works() {
             return false;
         }
-        match self.hand.say_goodbye() {
+        match self.hand.say_goodbye(limit) {
             Ok(()) => true,
             Err(reason) => {
                 error!("cannot say goodbye: {reason}");
@@ -290,23 +354,16 @@ impl Ingress {
 
     pub fn summarise(&mut self) {
         self.on_tick();
-        let Counters {
-            received,
-            applied,
-            retried,
-            dead,
-            dropped,
-            ..
-        } = self.shared.counters.as_ref();
+        let messages = &self.shared.metrics.messages;
         info!(
             "stopped: received {}, applied {}, refused {}, dead letters {}, retried {}, dropped {}, \
              left to the broker {}",
-            received.get(),
-            applied.get(),
-            self.shared.refusals.total(),
-            dead.get(),
-            retried.get(),
-            dropped.get(),
+            messages.received.total(),
+            messages.applied.total(),
+            messages.refused.total(),
+            messages.dead.total(),
+            messages.retried.total(),
+            messages.dropped.total(),
             self.window.len().max(self.room.jobs())
         );
     }

@@ -5,78 +5,51 @@
 #![forbid(unsafe_code)]
 
 mod backoff;
+mod cli;
 mod config;
-mod counters;
 mod dead_letters;
 mod downlink;
 mod health;
+mod http;
 mod ingress;
+mod logs;
+mod metrics;
 mod mqtt;
+mod probes;
 mod profile;
 mod protobuf;
 mod redis_link;
+mod replay;
 mod seldom;
 mod serve;
 mod text;
+mod tls;
 mod verdict;
 mod work;
 
 use clap::Parser;
-use config::{Address, Config, LogLevel};
-use profile::native::{Native, Routes};
-use profile::Profiles;
+use cli::{Cli, Command};
+use config::Config;
 use serve::{Plan, Stop};
-use std::io::IsTerminal;
-use std::path::{Path, PathBuf};
+use std::future::Future;
 use std::process::ExitCode;
 use tokio::signal::unix::{signal, SignalKind};
 use tokio::sync::mpsc::unbounded_channel;
 
-/// Carries what devices say over MQTT into devicestate.
-#[derive(Parser)]
-#[command(version)]
-struct Flags {
-    /// The configuration file (TOML); see devicestate-bridge.toml.example
-    #[arg(long, value_name = "FILE")]
-    config: Option<PathBuf>,
-    /// The server with the devicestate module, e.g. redis://127.0.0.1:6379
-    #[arg(long, value_name = "URL")]
-    redis: Option<String>,
-    /// The broker, e.g. mqtt://127.0.0.1:1883
-    #[arg(long, value_name = "URL")]
-    mqtt: Option<String>,
-    /// Devices publish below this: <prefix>/<id>/heartbeat
-    #[arg(long)]
-    prefix: Option<String>,
-    /// The name under which the broker keeps this bridge's messages
-    #[arg(long, value_name = "ID")]
-    client_id: Option<String>,
-    /// The least important lines to show
-    #[arg(long, value_name = "LEVEL")]
-    log: Option<LogLevel>,
-}
-
 fn main() -> ExitCode {
-    let flags = Flags::parse();
-    let (config, plan) = match configure(flags) {
+    let Cli { command, flags } = Cli::parse();
+    let (config, plan) = match flags.settings() {
         Ok(settings) => settings,
         Err(reason) => return wrong(&reason),
     };
-    tracing_subscriber::fmt()
-        .with_writer(std::io::stderr)
-        .with_ansi(std::io::stderr().is_terminal())
-        .with_target(false)
-        .with_max_level(tracing::Level::from(config.log))
-        .init();
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .enable_all()
-        .build();
-    let outcome = runtime
-        .map_err(|e| format!("cannot start: {e}"))
-        .and_then(|runtime| runtime.block_on(start(&config, plan)));
+    logs::init(config.log, config.log_format);
+    let outcome = match command.unwrap_or(Command::Run) {
+        Command::Run => block_on(run(&config, plan)).map(|()| true),
+        Command::Replay(choice) => block_on(replay::run(&config, plan, &choice)),
+    };
     match outcome {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
         Err(reason) => wrong(&reason),
     }
 }
@@ -87,47 +60,16 @@ fn wrong(reason: &str) -> ExitCode {
     ExitCode::from(2)
 }
 
-fn configure(flags: Flags) -> Result<(Config, Plan), String> {
-    let mut config = match &flags.config {
-        None => Config::default(),
-        Some(file) => {
-            let shown = text::one_line(&file.to_string_lossy());
-            let toml = std::fs::read_to_string(file).map_err(|e| format!("{shown}: {e}"))?;
-            Config::from_toml(&toml).map_err(|reason| format!("{shown}: {reason}"))?
-        }
-    };
-    if let Some(url) = flags.redis {
-        config.redis.url = Address(url);
-    }
-    if let Some(url) = flags.mqtt {
-        config.mqtt.url = Address(url);
-    }
-    if let Some(prefix) = flags.prefix {
-        config.mqtt.prefix = prefix;
-    }
-    if let Some(client_id) = flags.client_id {
-        config.mqtt.client_id = client_id;
-    }
-    if let Some(log) = flags.log {
-        config.log = log;
-    }
-    let peers = config.check(|name| std::env::var(name).ok())?;
-    let base = flags.config.as_deref().and_then(Path::parent);
-    let (routes, warnings) = Routes::load(
-        &config.mqtt.prefix,
-        &config.protobuf,
-        base.unwrap_or(Path::new("")),
-    )?;
-    let native = Native::new(routes, config.mqtt.max_payload);
-    let plan = Plan {
-        peers,
-        profiles: Profiles::new(vec![Box::new(native)]),
-        warnings,
-    };
-    Ok((config, plan))
+fn block_on<T>(task: impl Future<Output = Result<T, String>>) -> Result<T, String> {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .map_err(|e| format!("cannot start: {e}"))?
+        .block_on(task)
 }
 
-async fn start(config: &Config, plan: Plan) -> Result<(), String> {
+async fn run(config: &Config, plan: Plan) -> Result<(), String> {
     let stop = stop_signals().map_err(|e| format!("cannot watch for signals: {e}"))?;
     serve::run(config, plan, stop).await
 }

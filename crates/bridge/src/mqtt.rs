@@ -32,8 +32,6 @@ use std::time::{Duration, Instant};
 
 /// A connection that lasted this long was a good one: the next loss is answered quickly again.
 const STABLE: Duration = Duration::from_secs(10);
-/// How long a goodbye may wait for the broker.
-const GOODBYE: Duration = Duration::from_secs(2);
 
 #[derive(Debug)]
 pub enum Event {
@@ -95,7 +93,7 @@ pub fn prepare(
     filters: Vec<String>,
 ) -> Result<(Hand, Source), String> {
     let seconds = |span: Duration| u32::try_from(span.as_secs()).unwrap_or(u32::MAX - 1);
-    let mut options = options(config, broker, config.client_id.clone());
+    let mut options = options(config, broker, config.client_id());
     options
         .set_clean_start(false)
         .set_broker_session_resume_policy(BrokerSessionResumePolicy::AllowBrokerOnly)
@@ -118,7 +116,7 @@ pub fn prepare(
         events,
         hand: client,
         filters,
-        client_id: config.client_id.clone(),
+        client_id: config.client_id(),
         backoff: Backoff::new(Duration::from_millis(100), Duration::from_secs(10)),
         pause: None,
         connected: None,
@@ -160,10 +158,11 @@ impl Hand {
     /// Ends the connection after the broker has read all acknowledgements: a SUBSCRIBE that changes
     /// nothing goes after them, its answer is waited for, then DISCONNECT follows. Without that,
     /// closing a socket that has unread messages resets it, and the last acknowledgements with it.
-    pub fn say_goodbye(&self) -> Result<(), String> {
+    /// A broker under load takes its time: Mosquitto 2.0 reads one packet of each client in turn.
+    pub fn say_goodbye(&self, limit: Duration) -> Result<(), String> {
         self.subscribe()?;
         self.client
-            .try_disconnect_with_timeout(GOODBYE)
+            .try_disconnect_with_timeout(limit)
             .map_err(|e| e.to_string())
     }
 }

@@ -4,6 +4,7 @@
 
 pub mod native;
 
+use crate::metrics::NONE;
 use crate::mqtt::outbox::Publication;
 use crate::mqtt::Message;
 use crate::work::Work;
@@ -11,8 +12,11 @@ use serde_json::value::RawValue;
 use std::time::Duration;
 
 pub trait Profile: Send + Sync {
-    /// The filters to subscribe to.
-    fn filters(&self) -> Vec<String>;
+    /// What it is called in the configuration and in metrics.
+    fn name(&self) -> &'static str;
+
+    /// What to subscribe to.
+    fn filters(&self) -> Vec<Filter>;
 
     /// What a message comes to, or why it comes to nothing. `None` where its topic is none of this
     /// profile's.
@@ -58,6 +62,15 @@ pub struct Command<'a> {
     pub lease: Duration,
 }
 
+/// A filter of topics.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Filter {
+    pub filter: String,
+    /// Whether several bridges may share the subscription. Mosquitto delivers nothing for a shared
+    /// one to topics that begin with `$`.
+    pub shareable: bool,
+}
+
 /// Why a message can never succeed.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Refusal {
@@ -65,6 +78,13 @@ pub struct Refusal {
     pub device: Option<String>,
     /// A sentence for the log and the dead letters. It may quote the message.
     pub reason: String,
+}
+
+/// What a message is, to the profile whose topic it has.
+#[derive(Debug)]
+pub struct Reading {
+    pub profile: &'static str,
+    pub outcome: Result<Work, Refusal>,
 }
 
 /// All profiles that are in use. Their topics do not overlap.
@@ -96,25 +116,32 @@ impl Profiles {
         Profiles(profiles)
     }
 
-    pub fn filters(&self) -> Vec<String> {
+    pub fn names(&self) -> Vec<&'static str> {
+        self.0.iter().map(|profile| profile.name()).collect()
+    }
+
+    pub fn filters(&self) -> Vec<Filter> {
         self.0
             .iter()
             .flat_map(|profile| profile.filters())
             .collect()
     }
 
-    pub fn read(&self, message: &Message) -> Result<Work, Refusal> {
-        self.0
-            .iter()
-            .find_map(|profile| profile.read(message))
-            .unwrap_or_else(|| {
-                Err(Refusal {
-                    device: None,
-                    reason:
-                        "the topic is of no profile and of no rule (a subscription of an earlier \
-                             configuration is still in the broker's session for this client id)"
-                            .to_owned(),
-                })
-            })
+    pub fn read(&self, message: &Message) -> Reading {
+        let mut profiles = self.0.iter();
+        let reading = profiles.find_map(|profile| {
+            let outcome = profile.read(message)?;
+            let profile = profile.name();
+            Some(Reading { profile, outcome })
+        });
+        reading.unwrap_or_else(|| Reading {
+            profile: NONE,
+            outcome: Err(Refusal {
+                device: None,
+                reason: "the topic is of no profile and of no rule (a subscription of an earlier \
+                         configuration is still in the broker's session for this client id)"
+                    .to_owned(),
+            }),
+        })
     }
 }

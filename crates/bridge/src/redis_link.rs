@@ -5,12 +5,21 @@
 //! and newer ones, have come over the new connection: an old heartbeat could bring a device back
 //! that had said goodbye. So a new connection first makes sure that the old one is dead, by killing
 //! it at the server: `CLIENT KILL` drops what it has not run. Ids of clients start afresh when a
-//! server restarts, so the old connection is known by its name, too.
+//! server restarts, and are others at another server, so the old connection is known by its name, too.
 
+pub mod address;
+mod server;
+
+pub use server::Server;
+
+use crate::config::RedisConfig;
 use crate::text::one_line;
+use crate::tls;
 use crate::work::Work;
 use redis::aio::MultiplexedConnection;
-use redis::{AsyncConnectionConfig, Cmd, ErrorKind, RedisError, RedisResult, Value};
+use redis::{
+    AsyncConnectionConfig, Cmd, ErrorKind, FromRedisValue, RedisError, RedisResult, Value,
+};
 use std::hash::{BuildHasher, RandomState};
 use std::time::Duration;
 use tracing::debug;
@@ -18,11 +27,34 @@ use tracing::debug;
 /// How to reach the server.
 #[derive(Debug, Clone)]
 pub struct Target {
-    pub client: redis::Client,
-    pub connect_timeout: Duration,
-    pub response_timeout: Duration,
-    /// What the connections are called in `CLIENT LIST`, before a number that is never the same.
-    pub name: String,
+    server: Server,
+    connect_timeout: Duration,
+    response_timeout: Duration,
+    name: String,
+}
+
+impl Target {
+    /// `name` is what the connections are called in `CLIENT LIST`, before a number that is never the
+    /// same.
+    pub fn new(config: &RedisConfig, server: &Server, name: String) -> Target {
+        Target {
+            server: server.clone(),
+            connect_timeout: config.connect_timeout.0,
+            response_timeout: config.response_timeout.0,
+            name,
+        }
+    }
+
+    /// A new connection, without the fence.
+    pub async fn connect(&self) -> RedisResult<MultiplexedConnection> {
+        let config = AsyncConnectionConfig::new()
+            .set_connection_timeout(Some(self.connect_timeout))
+            .set_response_timeout(Some(self.response_timeout));
+        let client = self.server.client().await?;
+        client
+            .get_multiplexed_async_connection_with_config(&config)
+            .await
+    }
 }
 
 /// How the server knows a connection.
@@ -41,13 +73,7 @@ pub struct Link {
 impl Link {
     /// Connects, ends `previous` at the server, and makes sure that commands are answered.
     pub async fn open(target: &Target, previous: Option<&Identity>) -> RedisResult<Link> {
-        let config = AsyncConnectionConfig::new()
-            .set_connection_timeout(Some(target.connect_timeout))
-            .set_response_timeout(Some(target.response_timeout));
-        let mut connection = target
-            .client
-            .get_multiplexed_async_connection_with_config(&config)
-            .await?;
+        let mut connection = target.connect().await?;
         if let Some(previous) = previous {
             end(&mut connection, previous).await?;
         }
@@ -62,6 +88,10 @@ impl Link {
 
     pub async fn ping(&mut self) -> RedisResult<()> {
         redis::cmd("PING").exec_async(&mut self.connection).await
+    }
+
+    pub async fn query<T: FromRedisValue>(&mut self, command: &Cmd) -> RedisResult<T> {
+        command.query_async(&mut self.connection).await
     }
 
     /// Sends all commands in one pipeline. The answers come in the same order, one for each command
@@ -219,7 +249,10 @@ pub fn describe(error: &RedisError) -> String {
             "it refused the user name or the password".to_owned()
         }
         (None, _) if error.is_timeout() => "it did not answer in time".to_owned(),
-        (None, _) => error.to_string(),
+        (None, _) if error.kind() == ErrorKind::MasterNameNotFoundBySentinel => {
+            "the Sentinels know no master of this name that works".to_owned()
+        }
+        (None, _) => tls::explain(error).unwrap_or_else(|| error.to_string()),
     };
     one_line(&text)
 }

@@ -2,18 +2,20 @@
 //! is told to stop.
 
 use crate::config::{Config, Peers};
-use crate::counters::Counters;
 use crate::dead_letters::DeadLetters;
 use crate::downlink::bell::Bell;
 use crate::downlink::{Downlink, Parts};
+use crate::http::{self, Pages};
 use crate::ingress::refusals::Refusals;
 use crate::ingress::worker::{Report, Worker};
 use crate::ingress::{Ingress, Names, Shared};
+use crate::metrics::Metrics;
 use crate::mqtt::outbox::Outbox;
 use crate::mqtt::publisher::Publisher;
 use crate::mqtt::{self, Event};
+use crate::probes::{Probes, MQTT, REDIS};
 use crate::profile::Profiles;
-use crate::redis_link::Target;
+use crate::redis_link::{Server, Target};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc::{unbounded_channel, UnboundedReceiver};
@@ -22,8 +24,12 @@ use tokio::task::JoinSet;
 use tokio::time::{interval, sleep_until};
 use tracing::{info, warn};
 
-/// What comes after the drain: the goodbye to the broker.
-const GOODBYE: Duration = Duration::from_secs(3);
+/// The least that the broker is given to read what it was sent, after Redis is done. A busy broker
+/// gets all that is left of the drain: acknowledgements that it has not read by the end are lost,
+/// and their messages come again.
+const GOODBYE: Duration = Duration::from_secs(2);
+/// For the end of the connection after that.
+const CLOSE: Duration = Duration::from_secs(1);
 
 /// A signal to stop. A second one cuts the drain short.
 pub type Stop = UnboundedReceiver<()>;
@@ -45,7 +51,7 @@ pub async fn run(config: &Config, plan: Plan, mut stop: Stop) -> Result<(), Stri
     } = plan;
     let names = Names {
         broker: peers.broker.to_string(),
-        redis: peers.redis.addr().to_string(),
+        redis: peers.redis.to_string(),
     };
     info!(
         "devicestate-bridge {} from MQTT {} to Redis {}",
@@ -57,9 +63,15 @@ pub async fn run(config: &Config, plan: Plan, mut stop: Stop) -> Result<(), Stri
         warn!("{warning}");
     }
     let profiles = Arc::new(profiles);
-    let (hand, mut source) = mqtt::prepare(&config.mqtt, &peers.broker, profiles.filters())?;
-    let client = redis::Client::open(peers.redis).map_err(|e| e.to_string())?;
-    let (shared, mut from_workers) = start_workers(config, &client);
+    let filters = profiles.filters().into_iter().map(|f| f.filter).collect();
+    let (hand, mut source) = mqtt::prepare(&config.mqtt, &peers.broker, filters)?;
+    let metrics = Arc::new(Metrics::new(&profiles.names()));
+    let probes = Arc::new(Probes::new(&[MQTT, REDIS], metrics.clone()));
+    let pages = Pages { metrics, probes };
+    if let Some(address) = config.http.address()? {
+        http::start(address, pages.clone()).await?;
+    }
+    let (shared, mut from_workers) = start_workers(config, &peers.redis, pages.clone());
     let publisher = Publisher::new(
         &config.mqtt,
         &peers.broker,
@@ -68,10 +80,12 @@ pub async fn run(config: &Config, plan: Plan, mut stop: Stop) -> Result<(), Stri
     );
     tokio::spawn(publisher.run());
     let (stop_downlink, stopped) = watch::channel(false);
-    let mut downlink = start_downlink(config, &names, &client, profiles.clone(), &shared, stopped);
+    let mut downlink = start_downlink(config, &peers.redis, profiles.clone(), &shared, stopped);
     let mut ingress = Ingress::new(&config.mqtt, names, profiles, hand, shared);
     let mut tick = interval(Duration::from_secs(1));
-    let mut deadline = Instant::now();
+    let mut drain_end = Instant::now();
+    // Of what the bridge waits for while it stops: Redis, then the broker.
+    let mut deadline = drain_end;
     let mut said_goodbye = false;
     'serve: loop {
         let next = source.next();
@@ -85,23 +99,28 @@ pub async fn run(config: &Config, plan: Plan, mut stop: Stop) -> Result<(), Stri
                 event = &mut next, if !ingress.is_full() => break event,
                 Some(_) = downlink.join_next() => {}
                 Some(report) = from_workers.recv() => ingress.on_report(report),
-                _ = tick.tick() => ingress.on_tick(),
+                _ = tick.tick() => {
+                    pages.probes.beat();
+                    ingress.on_tick();
+                }
                 Some(()) = stop.recv() => {
+                    drain_end = Instant::now();
                     if !ingress.is_draining() {
-                        deadline = Instant::now() + config.drain_timeout.0;
+                        drain_end += config.drain_timeout.0;
                         ingress.start_drain();
                         // It may be gone already.
                         let _ = stop_downlink.send(true);
-                    } else if !said_goodbye {
-                        deadline = Instant::now();
                     }
+                    deadline = drain_end;
                 }
                 () = sleep_until(deadline.into()), if ingress.is_draining() => {
-                    if said_goodbye || !ingress.say_goodbye() {
+                    let now = Instant::now();
+                    let limit = drain_end.saturating_duration_since(now).max(GOODBYE);
+                    if said_goodbye || !ingress.say_goodbye(limit) {
                         break 'serve;
                     }
                     said_goodbye = true;
-                    deadline = Instant::now() + GOODBYE;
+                    deadline = now + limit + CLOSE;
                 }
             }
         };
@@ -116,18 +135,19 @@ pub async fn run(config: &Config, plan: Plan, mut stop: Stop) -> Result<(), Stri
 
 fn start_downlink(
     config: &Config,
-    names: &Names,
-    client: &redis::Client,
+    server: &Server,
     profiles: Arc<Profiles>,
     shared: &Shared,
     stop: watch::Receiver<bool>,
 ) -> JoinSet<()> {
     let mut tasks = JoinSet::new();
+    let target = |name: &str| Target::new(&config.redis, server, name.to_owned());
     if config.downlink.enabled {
         let parts = Parts {
-            target: target(config, client, "devicestate-bridge-down".to_owned()),
-            redis: names.redis.clone(),
-            consumer: config.mqtt.client_id.clone(),
+            look: target("devicestate-bridge-down"),
+            read: target("devicestate-bridge-events"),
+            redis: server.to_string(),
+            consumer: config.mqtt.client_id(),
             profiles,
             outbox: shared.outbox.clone(),
             bell: shared.bell.clone(),
@@ -138,38 +158,37 @@ fn start_downlink(
     tasks
 }
 
-fn target(config: &Config, client: &redis::Client, name: String) -> Target {
-    Target {
-        client: client.clone(),
-        connect_timeout: config.redis.connect_timeout.0,
-        response_timeout: config.redis.response_timeout.0,
-        name,
-    }
-}
-
-fn start_workers(config: &Config, client: &redis::Client) -> (Shared, UnboundedReceiver<Report>) {
+fn start_workers(
+    config: &Config,
+    server: &Server,
+    pages: Pages,
+) -> (Shared, UnboundedReceiver<Report>) {
     let (reports, from_workers) = unbounded_channel();
-    let counters = Arc::new(Counters::default());
     let shared = Shared {
         queues: (0..config.redis.workers).map(|_| Arc::default()).collect(),
-        outbox: Outbox::new(counters.clone()),
+        outbox: Outbox::new(pages.metrics.clone()),
         bell: Arc::new(Bell::new(config.downlink.enabled)),
-        counters,
-        refusals: Arc::new(Refusals::new()),
+        refusals: Arc::new(Refusals::new(pages.metrics.clone())),
         dead_letters: Arc::new(DeadLetters::new(
             config.dead_letters.clone(),
             config.mqtt.max_payload,
         )),
+        metrics: pages.metrics,
+        probes: pages.probes,
     };
     for (number, queue) in shared.queues.iter().enumerate() {
         let worker = Worker {
             number,
-            target: target(config, client, format!("devicestate-bridge-w{number}")),
+            target: Target::new(
+                &config.redis,
+                server,
+                format!("devicestate-bridge-w{number}"),
+            ),
             batch: config.redis.batch,
             queue: queue.clone(),
             refusals: shared.refusals.clone(),
             dead_letters: shared.dead_letters.clone(),
-            counters: shared.counters.clone(),
+            metrics: shared.metrics.clone(),
             outbox: shared.outbox.clone(),
             bell: shared.bell.clone(),
             reports: reports.clone(),

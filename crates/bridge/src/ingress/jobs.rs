@@ -20,6 +20,8 @@ const LOOK_AHEAD: usize = 4;
 /// What is to be done, and for which message.
 #[derive(Debug)]
 pub struct Job {
+    /// Whose message it is, for metrics.
+    pub profile: &'static str,
     pub work: Work,
     pub message: Message,
     /// What to settle in the window; QoS 0 messages have none.
@@ -31,10 +33,11 @@ pub struct Job {
 }
 
 impl Job {
-    pub fn new(work: Work, message: Message, ticket: Option<Ticket>) -> Job {
+    pub fn new(profile: &'static str, work: Work, message: Message, ticket: Option<Ticket>) -> Job {
         let mut hasher = DefaultHasher::new();
         work.device.hash(&mut hasher);
         Job {
+            profile,
             device: hasher.finish(),
             size: size_of::<Job>() + work.size() + message.size(),
             work,
@@ -158,6 +161,7 @@ mod tests {
             ..Message::default()
         };
         Job::new(
+            "native",
             Work::one(device.into(), redis::cmd("PING")),
             message,
             ticket,

@@ -1,11 +1,11 @@
 //! The log lines for messages that are refused: one each, but no flood. A device that sends
 //! thousands of broken messages must not fill a disk, nor hide the lines of the others for long.
 
+use crate::metrics::Metrics;
 use crate::profile::Refusal;
 use crate::text::one_line;
 use devicestate_core::escape::Quoted;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use tracing::warn;
 
@@ -16,30 +16,40 @@ const PERIOD: Duration = Duration::from_secs(1);
 /// Writes and counts refusals. Shared by all that can refuse.
 pub struct Refusals {
     limit: Mutex<Limit>,
-    total: AtomicU64,
+    metrics: Arc<Metrics>,
 }
 
 impl Refusals {
-    pub fn new() -> Refusals {
+    pub fn new(metrics: Arc<Metrics>) -> Refusals {
         Refusals {
             limit: Mutex::new(Limit::new(Instant::now())),
-            total: AtomicU64::new(0),
+            metrics,
         }
     }
 
     /// Says that a message was refused. Topic, device and reason may hold any bytes.
-    pub fn refuse(&self, topic: &[u8], refusal: &Refusal) {
-        self.total.fetch_add(1, Ordering::Relaxed);
+    pub fn refuse(&self, profile: &str, topic: &[u8], refusal: &Refusal) {
+        self.metrics.messages.refused.add(profile, 1);
         if !self.lock().admit(Instant::now()) {
             return;
         }
-        let (topic, reason) = (Quoted(topic), one_line(&refusal.reason));
-        match &refusal.device {
+        let (quoted, reason) = (Quoted(topic), one_line(&refusal.reason));
+        let topic = one_line(&String::from_utf8_lossy(topic));
+        match refusal.device.as_deref() {
             Some(device) => {
-                let device = Quoted(device.as_bytes());
-                warn!("refused a message on topic {topic}, device {device}: {reason}");
+                let whose = Quoted(device.as_bytes());
+                warn!(
+                    profile,
+                    topic,
+                    device,
+                    reason,
+                    "refused a message on topic {quoted}, device {whose}: {reason}"
+                );
             }
-            None => warn!("refused a message on topic {topic}: {reason}"),
+            None => warn!(
+                profile,
+                topic, reason, "refused a message on topic {quoted}: {reason}"
+            ),
         }
     }
 
@@ -47,12 +57,11 @@ impl Refusals {
     pub fn tick(&self) {
         let left_out = self.lock().left_out(Instant::now());
         if left_out > 0 {
-            warn!("refused {left_out} more messages, their lines are left out");
+            warn!(
+                left_out,
+                "refused {left_out} more messages, their lines are left out"
+            );
         }
-    }
-
-    pub fn total(&self) -> u64 {
-        self.total.load(Ordering::Relaxed)
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Limit> {

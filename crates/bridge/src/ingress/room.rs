@@ -50,6 +50,11 @@ impl Room {
         self.jobs = self.jobs.saturating_sub(1);
     }
 
+    /// Bytes of QoS 0 and of QoS 1 that are held.
+    pub fn held(&self) -> [usize; 2] {
+        [self.qos0.held, self.qos1.held]
+    }
+
     /// How many jobs are held.
     pub fn jobs(&self) -> usize {
         self.jobs

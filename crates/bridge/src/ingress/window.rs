@@ -10,6 +10,7 @@
 //! that are not acknowledged (MQTT 5, 3.1.2.11.3), so withholding acknowledgements is all it takes.
 
 use std::collections::VecDeque;
+use std::time::Instant;
 
 /// Names one message of one connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,6 +22,7 @@ pub struct Ticket {
 #[derive(Debug)]
 struct Slot {
     packet_id: u16,
+    came: Instant,
     settled: bool,
 }
 
@@ -31,11 +33,14 @@ pub struct Window {
     /// The sequence number of the front slot.
     first: u64,
     slots: VecDeque<Slot>,
+    /// When the oldest message came first, if that was on an earlier connection.
+    came_before: Option<Instant>,
 }
 
 impl Window {
     /// Forgets the connection before: none of its tickets will acknowledge anything any more.
     pub fn start_epoch(&mut self) {
+        self.came_before = self.oldest().or(self.came_before);
         self.epoch += 1;
         self.first = 0;
         self.slots.clear();
@@ -50,6 +55,7 @@ impl Window {
         let sequence = self.first + self.slots.len() as u64;
         self.slots.push_back(Slot {
             packet_id,
+            came: Instant::now(),
             settled: false,
         });
         Ticket {
@@ -80,7 +86,20 @@ impl Window {
             return None;
         }
         self.first += 1;
+        self.came_before = None;
         self.slots.pop_front().map(|slot| slot.packet_id)
+    }
+
+    /// When the oldest message came. A broker that resumes a session sends the same messages again,
+    /// in the same order.
+    pub fn oldest(&self) -> Option<Instant> {
+        let front = self.slots.front()?;
+        Some(self.came_before.unwrap_or(front.came))
+    }
+
+    /// The broker has forgotten the session: what it sends now is new.
+    pub fn forget_session(&mut self) {
+        self.came_before = None;
     }
 
     /// How many messages are not acknowledged.
@@ -142,6 +161,28 @@ mod tests {
         window.settle(ticket);
         window.admit(2);
         assert!(acks(&mut window).is_empty());
+    }
+
+    #[test]
+    fn a_message_keeps_its_age_when_it_is_sent_again() {
+        let mut window = Window::default();
+        assert_eq!(window.oldest(), None);
+        window.admit(1);
+        let came = window.oldest();
+        assert!(came.is_some());
+        window.start_epoch();
+        window.start_epoch();
+        assert_eq!(window.oldest(), None);
+        let again = window.admit(1);
+        window.admit(2);
+        assert_eq!(window.oldest(), came);
+        window.settle(again);
+        assert_eq!(acks(&mut window), [1]);
+        assert!(window.oldest() > came);
+        window.start_epoch();
+        window.forget_session();
+        window.admit(1);
+        assert!(window.oldest() > came);
     }
 
     #[derive(Debug, Clone)]

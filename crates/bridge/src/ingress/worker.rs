@@ -7,17 +7,18 @@ use super::jobs::{Job, Queue};
 use super::refusals::Refusals;
 use super::window::Ticket;
 use crate::backoff::Backoff;
-use crate::counters::Counters;
 use crate::dead_letters::DeadLetters;
 use crate::downlink::bell::Bell;
+use crate::metrics::Metrics;
 use crate::mqtt::outbox::Outbox;
+use crate::probes::REDIS;
 use crate::profile::Refusal;
 use crate::redis_link::{describe, Answers, Identity, Link, Target};
 use crate::verdict::Outcome;
 use crate::work::{Answer, Then};
 use redis::Value;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::mpsc::UnboundedSender;
 use tracing::error;
 
@@ -57,7 +58,7 @@ pub struct Worker {
     pub queue: Arc<Queue>,
     pub refusals: Arc<Refusals>,
     pub dead_letters: Arc<DeadLetters>,
-    pub counters: Arc<Counters>,
+    pub metrics: Arc<Metrics>,
     pub outbox: Outbox,
     pub bell: Arc<Bell>,
     pub reports: UnboundedSender<Report>,
@@ -75,13 +76,16 @@ impl Worker {
         let mut backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(5));
         let mut link: Option<Link> = None;
         let mut previous: Option<Identity> = None;
-        let mut works = false;
+        let (mut connected, mut works) = (false, false);
         loop {
             let round = match &mut link {
                 Some(link) => self.round(link).await,
                 None => match Link::open(&self.target, previous.as_ref()).await {
                     Ok(new) => {
                         previous.clone_from(&new.identity);
+                        if std::mem::replace(&mut connected, true) {
+                            self.metrics.connections.again(REDIS);
+                        }
                         link = Some(new);
                         Ok(())
                     }
@@ -123,10 +127,17 @@ impl Worker {
                 reconnect: true,
             });
         };
-        match link.send(batch.iter().map(|job| &job.work)).await {
+        let sent = Instant::now();
+        let answers = link.send(batch.iter().map(|job| &job.work)).await;
+        let pipelines = &self.metrics.pipelines;
+        pipelines.messages.observe(batch.len() as f64);
+        pipelines.round_trip.observe(sent.elapsed().as_secs_f64());
+        match answers {
             Ok(answers) => self.settle(batch, answers),
             Err(error) => {
-                self.counters.retried.add(batch.len() as u64);
+                for job in &batch {
+                    self.metrics.messages.retried.add(job.profile, 1);
+                }
                 self.put_back(batch);
                 Err(Pause {
                     reason: describe(&error),
@@ -137,6 +148,7 @@ impl Worker {
     }
 
     fn settle(&self, batch: Vec<Job>, answers: Vec<Answers>) -> Result<(), Pause> {
+        let messages = &self.metrics.messages;
         let mut done = Vec::with_capacity(batch.len());
         let mut again = Vec::new();
         let mut pause: Option<Pause> = None;
@@ -144,20 +156,20 @@ impl Worker {
             match Outcome::of(&answers) {
                 Outcome::Confirmed => {
                     match &job.work.then {
-                        Then::Settle => self.counters.applied.add(1),
+                        Then::Settle => messages.applied.add(job.profile, 1),
                         Then::Heartbeat => {
-                            self.counters.applied.add(1);
+                            messages.applied.add(job.profile, 1);
                             if commands_wait(&answers) {
                                 self.bell.commands_wait(&job.work.device);
                             }
                         }
                         Then::Ask => {
-                            self.counters.applied.add(1);
+                            messages.applied.add(job.profile, 1);
                             self.bell.asked(&job.work.device);
                         }
-                        Then::IsDead => self.counters.dead.add(1),
+                        Then::IsDead => messages.dead.add(job.profile, 1),
                         Then::Answer(answer) => {
-                            self.counters.applied.add(1);
+                            messages.applied.add(job.profile, 1);
                             self.answer(answer, &answers);
                         }
                     }
@@ -165,7 +177,7 @@ impl Worker {
                 }
                 Outcome::Refused(reason) => match &job.work.then {
                     Then::Answer(answer) => {
-                        self.counters.answered_no.add(1);
+                        messages.answered_no.add(job.profile, 1);
                         self.answer(answer, &answers);
                         done.push(Settled::from(&job));
                     }
@@ -175,7 +187,7 @@ impl Worker {
                     },
                 },
                 Outcome::NotNow { reason, reconnect } => {
-                    self.counters.retried.add(1);
+                    messages.retried.add(job.profile, 1);
                     let pause = pause.get_or_insert(Pause {
                         reason,
                         reconnect: false,
@@ -200,14 +212,19 @@ impl Worker {
     /// and if it was not on its way there.
     fn refuse(&self, mut job: Job, reason: String) -> Result<Job, Settled> {
         if matches!(job.work.then, Then::IsDead) {
-            error!("a refused message could not be put to the dead letters: {reason}");
+            self.metrics.messages.lost.add(job.profile, 1);
+            error!(
+                reason,
+                "a refused message could not be put to the dead letters: {reason}"
+            );
             return Err(Settled::from(&job));
         }
         let refusal = Refusal {
             device: Some(std::mem::take(&mut job.work.device)),
             reason,
         };
-        self.refusals.refuse(&job.message.topic, &refusal);
+        self.refusals
+            .refuse(job.profile, &job.message.topic, &refusal);
         match self.dead_letters.work(&job.message, &refusal) {
             Some(work) => {
                 job.work = work;

@@ -1,20 +1,25 @@
-//! The broker's address: `mqtt://[user[:password]@]host[:port]`.
+//! The broker's address: `mqtt://[user[:password]@]host[:port]`, and `mqtts` instead of `mqtt` for TLS.
 //!
 //! Errors never repeat the address, because it may hold a password.
 
+use crate::tls::Tls;
 use percent_encoding::percent_decode_str;
 use std::fmt;
 
-/// The port of MQTT without TLS, as registered with IANA.
-const DEFAULT_PORT: u16 = 1883;
+/// The ports without TLS and with it, as registered with IANA.
+const PORT: u16 = 1883;
+const SECURE_PORT: u16 = 8883;
 
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone)]
 pub struct BrokerAddress {
     /// A name, an IPv4 address, or an IPv6 address in brackets.
     pub host: String,
     pub port: u16,
     pub user: Option<String>,
     pub password: Option<String>,
+    /// Whether it asks for TLS.
+    pub secure: bool,
+    pub tls: Option<Tls>,
 }
 
 /// Host and port only.
@@ -32,14 +37,10 @@ impl fmt::Debug for BrokerAddress {
 
 impl BrokerAddress {
     pub fn parse(url: &str) -> Result<BrokerAddress, &'static str> {
-        let Some(rest) = url.strip_prefix("mqtt://") else {
-            return Err(
-                if url.starts_with("mqtts://") || url.starts_with("ssl://") {
-                    "asks for TLS, which this version does not have"
-                } else {
-                    "does not begin with mqtt://"
-                },
-            );
+        let (rest, secure) = match (url.strip_prefix("mqtt://"), url.strip_prefix("mqtts://")) {
+            (Some(rest), _) => (rest, false),
+            (None, Some(rest)) => (rest, true),
+            (None, None) => return Err("does not begin with mqtt:// or mqtts://"),
         };
         let (login, place) = match rest.rsplit_once('@') {
             Some((login, place)) => (Some(login), place),
@@ -50,6 +51,9 @@ impl BrokerAddress {
             return Err("has something after host and port");
         }
         let (host, port) = split_port(place)?;
+        if secure && host.starts_with('[') {
+            return Err("has an IPv6 address; TLS needs a host name there");
+        }
         let (user, password) = match login.map(|login| login.split_once(':').ok_or(login)) {
             None => (None, None),
             Some(Ok((user, password))) => (Some(decode(user)?), Some(decode(password)?)),
@@ -57,14 +61,16 @@ impl BrokerAddress {
         };
         Ok(BrokerAddress {
             host: host.to_owned(),
-            port,
+            port: port.unwrap_or(if secure { SECURE_PORT } else { PORT }),
             user,
             password,
+            secure,
+            tls: None,
         })
     }
 }
 
-fn split_port(place: &str) -> Result<(&str, u16), &'static str> {
+fn split_port(place: &str) -> Result<(&str, Option<u16>), &'static str> {
     // The colons of an IPv6 address are inside its brackets.
     let after_host = place.rfind(']').map_or(0, |end| end + 1);
     let (host, port) = match place[after_host..].rfind(':') {
@@ -82,8 +88,8 @@ fn split_port(place: &str) -> Result<(&str, u16), &'static str> {
         return Err("has white space or a control character in its host");
     }
     match port.map(str::parse::<u16>) {
-        None => Ok((host, DEFAULT_PORT)),
-        Some(Ok(port)) if port > 0 => Ok((host, port)),
+        None => Ok((host, None)),
+        Some(Ok(port)) if port > 0 => Ok((host, Some(port))),
         Some(_) => Err("has no valid port"),
     }
 }
@@ -108,6 +114,8 @@ mod tests {
             ("mqtt://[::1]:1884", "[::1]:1884"),
             ("mqtt://[::1]", "[::1]:1883"),
             ("mqtt://u:secret@h:1", "h:1"),
+            ("mqtts://h", "h:8883"),
+            ("mqtts://h:1", "h:1"),
         ] {
             let address = BrokerAddress::parse(url);
             assert_eq!(
@@ -133,7 +141,8 @@ mod tests {
         for url in [
             "",
             "127.0.0.1:1883",
-            "mqtts://h",
+            "mqtts://[::1]",
+            "ssl://h",
             "http://h",
             "mqtt://",
             "mqtt://:1883",

@@ -4,7 +4,7 @@
 //! it. Answers to devices' requests are waited for by nobody: they are bounded here, and the oldest
 //! go first, because a device that has no answer asks again.
 
-use crate::counters::Counters;
+use crate::metrics::Metrics;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -46,16 +46,15 @@ impl Confirmation {
 }
 
 /// Where messages to devices go. Clones are the same one.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Outbox {
     shared: Arc<Shared>,
 }
 
-#[derive(Debug)]
 struct Shared {
     waiting: Mutex<Waiting>,
     arrived: Notify,
-    counters: Arc<Counters>,
+    metrics: Arc<Metrics>,
 }
 
 /// Both maps go by the number of arrival.
@@ -93,11 +92,11 @@ impl Item {
 }
 
 impl Outbox {
-    pub fn new(counters: Arc<Counters>) -> Outbox {
+    pub fn new(metrics: Arc<Metrics>) -> Outbox {
         let shared = Shared {
             waiting: Mutex::default(),
             arrived: Notify::new(),
-            counters,
+            metrics,
         };
         Outbox {
             shared: Arc::new(shared),
@@ -139,7 +138,11 @@ impl Outbox {
         waiting.next += 1;
         waiting.insert(number, item);
         drop(waiting);
-        self.shared.counters.answers_dropped.add(dropped);
+        self.shared
+            .metrics
+            .publications
+            .answers_dropped
+            .inc_by(dropped);
         self.shared.arrived.notify_one();
     }
 
@@ -167,11 +170,12 @@ impl Outbox {
         let mut waiting = self.lock();
         waiting.taken = waiting.taken.saturating_sub(1);
         drop(waiting);
+        let publications = &self.shared.metrics.publications;
         match fate {
-            Fate::Confirmed => self.shared.counters.published.add(1),
-            Fate::Refused => self.shared.counters.unpublishable.add(1),
-            Fate::Expired => {}
-        }
+            Fate::Confirmed => publications.published.inc(),
+            Fate::Refused => publications.refused.inc(),
+            Fate::Expired => 0,
+        };
         if let Some(waiter) = item.waiter {
             // Who has given up the wait does not want to know.
             let _ = waiter.send(fate);
@@ -247,7 +251,7 @@ mod tests {
 
     #[test]
     fn what_is_put_back_is_in_its_old_place() {
-        let outbox = Outbox::new(Arc::default());
+        let outbox = Outbox::new(Arc::new(Metrics::new(&[])));
         for topic in ["a", "b", "c"] {
             outbox.answer(publication(topic, 1));
         }
@@ -260,20 +264,20 @@ mod tests {
 
     #[test]
     fn the_oldest_answers_make_room() {
-        let counters = Arc::new(Counters::default());
-        let outbox = Outbox::new(counters.clone());
+        let metrics = Arc::new(Metrics::new(&[]));
+        let outbox = Outbox::new(metrics.clone());
         let (waiter, _fate) = oneshot::channel();
         outbox.push(publication("awaited", ANSWERS), Some(waiter));
         for topic in ["a", "b", "c"] {
             outbox.answer(publication(topic, ANSWERS / 3));
         }
         assert_eq!(topics(&outbox), ["awaited", "b", "c"]);
-        assert_eq!(counters.answers_dropped.get(), 1);
+        assert_eq!(metrics.publications.answers_dropped.get(), 1);
     }
 
     #[tokio::test]
     async fn who_gives_up_the_wait_gives_up_the_message() {
-        let outbox = Outbox::new(Arc::default());
+        let outbox = Outbox::new(Arc::new(Metrics::new(&[])));
         let confirmation = outbox.publish(publication("a", 1));
         let waited = tokio::time::timeout(Duration::ZERO, confirmation.wait()).await;
         assert!(waited.is_err() && !outbox.is_empty());

@@ -70,7 +70,7 @@ impl Publisher {
         outbox: Outbox,
         max_in_flight: usize,
     ) -> Publisher {
-        let client_id = format!("{}-out", config.client_id);
+        let client_id = format!("{}-out", config.client_id());
         let mut options = options(config, broker, client_id.clone());
         options.set_clean_start(true);
         Publisher {

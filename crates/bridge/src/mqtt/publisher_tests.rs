@@ -1,5 +1,5 @@
 use super::*;
-use crate::counters::Counters;
+use crate::metrics::Metrics;
 use crate::mqtt::outbox::Publication;
 use std::sync::{Arc, Mutex};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -67,8 +67,8 @@ async fn serve(mut stream: TcpStream, seen: &Mutex<Vec<String>>) -> std::io::Res
 async fn a_message_that_the_broker_does_not_like_stops_no_other() {
     let broker = Touchy::start().await;
     let address = BrokerAddress::parse(&format!("mqtt://127.0.0.1:{}", broker.port)).unwrap();
-    let counters = Arc::new(Counters::default());
-    let outbox = Outbox::new(counters.clone());
+    let metrics = Arc::new(Metrics::new(&[]));
+    let outbox = Outbox::new(metrics.clone());
     let publish = |topic: &str| {
         outbox.publish(Publication {
             topic: topic.to_owned(),
@@ -86,7 +86,10 @@ async fn a_message_that_the_broker_does_not_like_stops_no_other() {
     let (good, bad) = (Fate::Confirmed, Fate::Refused);
     assert_eq!(fates, [good, bad, bad, good, good]);
     assert_eq!(
-        (counters.published.get(), counters.unpublishable.get()),
+        (
+            metrics.publications.published.get(),
+            metrics.publications.refused.get()
+        ),
         (3, 2)
     );
     assert!(outbox.is_empty());
@@ -100,7 +103,7 @@ async fn a_message_that_the_broker_does_not_like_stops_no_other() {
 async fn what_is_too_late_is_not_published() {
     let broker = Touchy::start().await;
     let address = BrokerAddress::parse(&format!("mqtt://127.0.0.1:{}", broker.port)).unwrap();
-    let outbox = Outbox::new(Arc::default());
+    let outbox = Outbox::new(Arc::new(Metrics::new(&[])));
     let publish = |topic: &str, expiry| {
         outbox.publish(Publication {
             topic: topic.to_owned(),

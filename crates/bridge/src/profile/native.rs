@@ -10,7 +10,7 @@ mod topic;
 pub use routes::Routes;
 pub use topic::check_prefix;
 
-use super::{Command, Delta, Profile, Refusal};
+use super::{Command, Delta, Filter, Profile, Refusal};
 use crate::mqtt::outbox::Publication;
 use crate::mqtt::Message;
 use crate::work::Work;
@@ -66,8 +66,18 @@ impl Native {
 }
 
 impl Profile for Native {
-    fn filters(&self) -> Vec<String> {
-        self.routes.filters()
+    fn name(&self) -> &'static str {
+        "native"
+    }
+
+    fn filters(&self) -> Vec<Filter> {
+        let filters = self.routes.filters().into_iter();
+        filters
+            .map(|filter| Filter {
+                filter,
+                shareable: true,
+            })
+            .collect()
     }
 
     fn read(&self, message: &Message) -> Option<Result<Work, Refusal>> {

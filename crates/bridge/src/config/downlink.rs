@@ -1,6 +1,7 @@
 //! The section `[downlink]`.
 
-use crate::config::{between, within, Span};
+use super::limits::{between, within, SECOND};
+use super::Span;
 use serde::Deserialize;
 use std::time::Duration;
 
@@ -45,8 +46,8 @@ impl DownlinkConfig {
         }
         within("downlink.batch", self.batch, 1..=10_000)?;
         within("downlink.max_in_flight", self.max_in_flight, 1..=65_535)?;
-        let (second, day) = (Duration::from_secs(1), Duration::from_secs(86_400));
-        between("downlink.command_lease", self.command_lease, second, day)?;
-        between("downlink.claim_after", self.claim_after, second, day)
+        let day = 86_400 * SECOND;
+        between("downlink.command_lease", self.command_lease, SECOND, day)?;
+        between("downlink.claim_after", self.claim_after, SECOND, day)
     }
 }

@@ -1,6 +1,6 @@
 use super::*;
 
-const EXAMPLE: &str = include_str!("../../../devicestate-bridge.toml.example");
+const EXAMPLE: &str = include_str!("../../../../devicestate-bridge.toml.example");
 
 fn no_env(_: &str) -> Option<String> {
     None
@@ -25,15 +25,18 @@ fn the_example_shows_every_setting_with_its_default() {
             "dead_letters",
             "downlink",
             "drain_timeout",
+            "http",
             "log",
+            "log_format",
             "mqtt",
             "protobuf",
             "redis"
         ]
     );
     let section = |name: &str| names(table[name].as_table().unwrap()).len();
-    assert_eq!((section("mqtt"), section("redis")), (9, 5));
+    assert_eq!((section("mqtt"), section("redis")), (14, 8));
     assert_eq!((section("dead_letters"), section("downlink")), (2, 7));
+    assert_eq!(section("http"), 1);
     // `rule` is shown in comments: a list of sections has no default to show.
     assert_eq!(section("protobuf"), 3);
 }
@@ -43,7 +46,7 @@ fn an_empty_file_means_the_defaults_and_they_are_valid() {
     assert_eq!(Config::from_toml(""), Ok(Config::default()));
     let peers = checked("").unwrap();
     assert_eq!(peers.broker.to_string(), "127.0.0.1:1883");
-    assert_eq!(peers.redis.addr().to_string(), "127.0.0.1:6379");
+    assert_eq!(peers.redis.to_string(), "127.0.0.1:6379");
 }
 
 #[test]
@@ -60,7 +63,8 @@ fn an_error_does_not_show_the_password_beside_it() {
     for text in [
         "[redis]\nurl = \"redis://:secret@h\" x\n",
         "[redis]\nurl = [\"redis://:secret@h\"]\n",
-        "[redis]\nurl = \"rediss://:secret@h\"\n",
+        "[redis]\nurl = \"redis+sentinel://:secret@h\"\n",
+        "[redis]\nurl = \"rediss://:secret@h\"\n[redis.tls]\nca = \"/nowhere\"\n",
         "[redis]\nurl = \"redis://:secret@h:x\"\n",
         "[redis]\nurl = \"redis://:secret@h/1\"\n",
         "[mqtt]\nurl = \"mqtt://u:secret@h:x\"\n",
@@ -91,6 +95,8 @@ fn values_outside_their_range_are_refused() {
         "[redis]\nbatch = 0",
         "[redis]\nresponse_timeout = \"500ms\"",
         "log = \"loud\"",
+        "log_format = \"xml\"",
+        "[http]\nlisten = \"9464\"",
     ] {
         assert!(checked(text).is_err(), "{text}");
     }
@@ -106,11 +112,6 @@ fn logins_come_from_the_environment_first() {
     };
     let text = "[mqtt]\nurl = \"mqtt://x:y@h\"\n[redis]\nurl = \"redis://name:z@h\"";
     let peers = Config::from_toml(text).unwrap().check(env).unwrap();
-    let login = peers.redis.redis_settings();
-    assert_eq!(
-        (login.username(), login.password()),
-        (Some("name"), Some("r"))
-    );
     assert_eq!(peers.broker.user.as_deref(), Some("u"));
     assert_eq!(peers.broker.password.as_deref(), Some("m"));
 }

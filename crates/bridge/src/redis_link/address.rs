@@ -1,0 +1,169 @@
+//! The server's address: `redis://[user[:password]@]host[:port]`, or several Sentinels and the name
+//! of the master that they watch: `redis+sentinel://[user[:password]@]host[:port],.../name`.
+//! `rediss` instead of `redis` means TLS.
+//!
+//! Errors never repeat the address, because it may hold a password.
+
+use crate::config::Login;
+use percent_encoding::percent_decode_str;
+use redis::{ConnectionInfo, IntoConnectionInfo};
+
+/// The port Sentinels have by default.
+const SENTINEL_PORT: u16 = 26_379;
+
+#[derive(Debug)]
+pub struct RedisAddress {
+    pub secure: bool,
+    /// For the server, not for the Sentinels.
+    pub login: Login,
+    pub place: Place,
+}
+
+#[derive(Debug)]
+pub enum Place {
+    /// As the client crate reads it.
+    Server(Box<ConnectionInfo>),
+    Sentinels {
+        addresses: Vec<(String, u16)>,
+        master: String,
+    },
+}
+
+impl RedisAddress {
+    pub fn parse(url: &str) -> Result<RedisAddress, &'static str> {
+        for (scheme, secure) in [("redis+sentinel://", false), ("rediss+sentinel://", true)] {
+            if let Some(rest) = url.strip_prefix(scheme) {
+                return sentinels(rest, secure);
+            }
+        }
+        let secure = url.starts_with("rediss:");
+        // A fragment would turn the verification of certificates off.
+        let info = match url.into_connection_info() {
+            Ok(info) if !url.contains('#') => info,
+            _ => return Err("is not redis://[user[:password]@]host[:port]"),
+        };
+        let settings = info.redis_settings();
+        if settings.db() != 0 {
+            return Err("names a database; devices live in database 0");
+        }
+        let login = Login {
+            user: settings.username().map(str::to_owned),
+            password: settings.password().map(str::to_owned),
+        };
+        Ok(RedisAddress {
+            secure,
+            login,
+            place: Place::Server(Box::new(info)),
+        })
+    }
+}
+
+fn sentinels(rest: &str, secure: bool) -> Result<RedisAddress, &'static str> {
+    let (login, rest) = match rest.rsplit_once('@') {
+        Some((login, rest)) => (read_login(login)?, rest),
+        None => (Login::default(), rest),
+    };
+    let (hosts, master) = rest.split_once('/').unwrap_or((rest, ""));
+    let master = decode(master)?;
+    if master.is_empty() || master.contains(['/', '?', '#']) {
+        return Err("does not end with the name of the master: redis+sentinel://host:port/name");
+    }
+    let addresses = hosts.split(',').map(split_port).collect::<Result<_, _>>()?;
+    Ok(RedisAddress {
+        secure,
+        login,
+        place: Place::Sentinels { addresses, master },
+    })
+}
+
+fn read_login(login: &str) -> Result<Login, &'static str> {
+    let (user, password) = match login.split_once(':') {
+        Some((user, password)) => (user, Some(decode(password)?)),
+        None => (login, None),
+    };
+    Ok(Login {
+        user: Some(decode(user)?).filter(|user| !user.is_empty()),
+        password,
+    })
+}
+
+fn split_port(place: &str) -> Result<(String, u16), &'static str> {
+    let (host, port) = match place.rsplit_once(':') {
+        Some((host, port)) if !port.ends_with(']') => (host, Some(port)),
+        _ => (place, None),
+    };
+    let port = match port.map(str::parse::<u16>) {
+        None => SENTINEL_PORT,
+        Some(Ok(port)) if port > 0 => port,
+        Some(_) => return Err("has a Sentinel without a valid port"),
+    };
+    let bare = host
+        .strip_prefix('[')
+        .and_then(|host| host.strip_suffix(']'));
+    let valid = !host.is_empty() && (bare.is_some() || !host.contains(':'));
+    if !valid || host.chars().any(|c| c.is_whitespace() || c.is_control()) {
+        return Err("has a Sentinel without a valid host (an IPv6 address stands in brackets)");
+    }
+    Ok((bare.unwrap_or(host).to_owned(), port))
+}
+
+fn decode(text: &str) -> Result<String, &'static str> {
+    percent_decode_str(text)
+        .decode_utf8()
+        .map(|text| text.into_owned())
+        .map_err(|_| "has a part that is not UTF-8")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sentinels_and_their_master() {
+        let url = "rediss+sentinel://ann:p%40%3a@a,b:1,[::1]:2/fleet-1";
+        let address = RedisAddress::parse(url).unwrap();
+        assert!(address.secure);
+        assert_eq!(address.login.user.as_deref(), Some("ann"));
+        assert_eq!(address.login.password.as_deref(), Some("p@:"));
+        let Place::Sentinels { addresses, master } = address.place else {
+            panic!("not Sentinels");
+        };
+        let hosts = [("a", 26_379), ("b", 1), ("::1", 2)];
+        assert_eq!(addresses, hosts.map(|(host, port)| (host.to_owned(), port)));
+        assert_eq!(master, "fleet-1");
+    }
+
+    #[test]
+    fn servers() {
+        let secure = |url| RedisAddress::parse(url).map(|address| address.secure);
+        assert_eq!(secure("redis://h"), Ok(false));
+        assert_eq!(secure("rediss://u:p@h:1"), Ok(true));
+        let address = RedisAddress::parse("redis://:p@h").unwrap();
+        assert_eq!(address.login.user, None);
+        assert_eq!(address.login.password.as_deref(), Some("p"));
+    }
+
+    #[test]
+    fn wrong_ones_are_refused() {
+        for url in [
+            "",
+            "h:6379",
+            "http://h",
+            "redis://h:x",
+            "redis://h/1",
+            "rediss://h#insecure",
+            "redis+sentinel://",
+            "redis+sentinel://h",
+            "redis+sentinel://h/",
+            "redis+sentinel:///m",
+            "redis+sentinel://h,/m",
+            "redis+sentinel://h:0/m",
+            "redis+sentinel://h:x/m",
+            "redis+sentinel://::1/m",
+            "redis+sentinel://h/m/0",
+            "redis+sentinel://a b/m",
+        ] {
+            assert!(RedisAddress::parse(url).is_err(), "{url}");
+        }
+    }
+}
