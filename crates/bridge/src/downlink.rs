@@ -37,6 +37,7 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
 use tokio::time::{interval, sleep, sleep_until};
 
 /// What the downlink works with.
@@ -51,12 +52,35 @@ pub struct Parts {
     pub profiles: Arc<Profiles>,
     pub outbox: Outbox,
     pub bell: Arc<Bell>,
-    /// Becomes true when it has to end.
-    pub stop: watch::Receiver<bool>,
+}
+
+/// The downlink at work, from outside. The default is none.
+#[derive(Debug, Default)]
+pub struct Running {
+    task: JoinSet<()>,
+    stop: watch::Sender<bool>,
+}
+
+impl Running {
+    /// Has it end with what it has begun.
+    pub fn stop(&self) {
+        self.stop.send_replace(true);
+    }
+
+    pub fn is_over(&self) -> bool {
+        self.task.is_empty()
+    }
+
+    /// Waits for the end. Nothing is lost when the wait is given up.
+    pub async fn over(&mut self) {
+        while self.task.join_next().await.is_some() {}
+    }
 }
 
 pub struct Downlink {
     parts: Parts,
+    /// Becomes true when it has to end.
+    stop: watch::Receiver<bool>,
     membership: Membership,
     lease: Duration,
     claim_after: Duration,
@@ -79,8 +103,16 @@ struct Held {
 }
 
 impl Downlink {
-    pub fn new(config: &DownlinkConfig, parts: Parts) -> Downlink {
+    pub fn start(config: &DownlinkConfig, parts: Parts) -> Running {
+        let mut running = Running::default();
+        let downlink = Downlink::new(config, parts, running.stop.subscribe());
+        running.task.spawn(downlink.run());
+        running
+    }
+
+    fn new(config: &DownlinkConfig, parts: Parts, stop: watch::Receiver<bool>) -> Downlink {
         Downlink {
+            stop,
             membership: Membership {
                 stream: config.stream.clone(),
                 group: config.group.clone(),
@@ -101,7 +133,7 @@ impl Downlink {
     }
 
     /// Works until it is told to stop; then it finishes what it has begun.
-    pub async fn run(mut self) {
+    async fn run(mut self) {
         let (sender, mut news) = mpsc::channel(1);
         let reading = tokio::spawn(read(
             self.parts.read.clone(),
@@ -110,7 +142,7 @@ impl Downlink {
             sender,
         ));
         let bell = self.parts.bell.clone();
-        let mut stop = self.parts.stop.clone();
+        let mut stop = self.stop.clone();
         let mut claim = interval(self.claim_after);
         while !*stop.borrow() {
             let release = self.held.front().map(|held| held.until);
@@ -197,7 +229,7 @@ impl Downlink {
             let (next, entries) = of_claim(&answer);
             self.on_entries(entries, true).await;
             match next {
-                Some(next) if !*self.parts.stop.borrow() => start = next,
+                Some(next) if !*self.stop.borrow() => start = next,
                 _ => return,
             }
         }

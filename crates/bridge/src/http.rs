@@ -26,7 +26,7 @@ use tracing::{debug, info};
 /// More connections than this wait their turn.
 const CONNECTIONS: usize = 16;
 /// How long one may last, from its first byte to its last.
-const LONGEST: Duration = Duration::from_secs(10);
+const LONGEST: Duration = Duration::from_secs(5);
 
 type Page = Response<Full<Bytes>>;
 

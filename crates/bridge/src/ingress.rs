@@ -1,6 +1,7 @@
 //! From devices to Redis: takes messages from the broker, hands their commands to the workers,
 //! acknowledges what they have done. Nothing here waits; the window is what holds the broker back.
 
+mod drops;
 pub mod jobs;
 pub mod refusals;
 mod room;
@@ -13,15 +14,16 @@ use crate::downlink::bell::Bell;
 use crate::health::{Change, Health};
 use crate::metrics::Metrics;
 use crate::mqtt::outbox::Outbox;
-use crate::mqtt::{Event, Hand, Message};
+use crate::mqtt::{Advice, Event, Hand, Message};
 use crate::probes::{Probes, MQTT, REDIS};
 use crate::profile::{Profiles, Reading};
+use drops::Drops;
 use jobs::{Job, Queue};
 use refusals::Refusals;
 use room::Room;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use tracing::{error, info, warn};
+use tracing::{debug, error, info, warn};
 use window::Window;
 use worker::{Report, Settled};
 
@@ -39,6 +41,7 @@ pub struct Ingress {
     unsent: usize,
     full_told: bool,
     dropped_told: u64,
+    broker_drops: Drops,
     broker: Health,
     redis: Health,
     names: Names,
@@ -91,6 +94,7 @@ impl Ingress {
             unsent: 0,
             full_told: false,
             dropped_told: 0,
+            broker_drops: Drops::default(),
             names,
             subscribed: Err("not connected yet".to_owned()),
             subscribe_at: None,
@@ -102,7 +106,10 @@ impl Ingress {
 
     pub fn on_event(&mut self, event: Event) {
         match event {
-            Event::Connected { resumed } => self.on_connected(resumed),
+            Event::Connected { resumed, advice } => {
+                self.on_connected(resumed);
+                advice.iter().for_each(Advice::tell);
+            }
             Event::Subscribed(Ok(())) => {
                 self.subscribed = Ok(());
                 self.tell_state();
@@ -115,6 +122,10 @@ impl Ingress {
                 );
                 self.subscribed = Err(format!("not subscribed: {reason}"));
                 self.tell_state();
+            }
+            Event::Dropped(total) => {
+                let new = self.broker_drops.on_total(total);
+                self.shared.metrics.messages.broker_dropped.inc_by(new);
             }
             Event::Message(_) if self.draining => {}
             Event::Message(message) => self.on_message(message),
@@ -133,6 +144,7 @@ impl Ingress {
                 self.subscribed = Err(reason);
                 self.tell_state();
             }
+            Event::Unsubscribed => debug!("subscriptions ended"),
             Event::Closed => {}
         }
     }
@@ -273,6 +285,7 @@ impl Ingress {
             }
         }
         self.shared.refusals.tick();
+        self.broker_drops.tell(Instant::now());
         self.show_held();
         let full = self.is_full();
         if full && !self.full_told {
@@ -337,34 +350,60 @@ impl Ingress {
         self.room.jobs() == 0 && self.shared.outbox.is_empty()
     }
 
+    /// Whether nothing waits at all: neither for Redis nor to be acknowledged.
+    pub fn is_settled(&self) -> bool {
+        self.is_drained() && self.window.len() == 0 && self.unsent == 0 && self.broker.works()
+    }
+
+    /// How many messages have come.
+    pub fn received(&self) -> u64 {
+        self.shared.metrics.messages.received.total()
+    }
+
+    /// Ends all subscriptions. False where there is no connection.
+    pub fn unsubscribe(&self) -> bool {
+        self.broker.works() && done(self.hand.unsubscribe(), "unsubscribe")
+    }
+
+    /// Ends the connection and the session.
+    pub fn end_session(&self) -> bool {
+        done(self.hand.end_session(), "end the session")
+    }
+
     /// Asks for the end of the connection, after the broker has read all, or after `limit`. False
     /// where there is none.
     pub fn say_goodbye(&self, limit: Duration) -> bool {
-        if !self.broker.works() {
-            return false;
-        }
-        match self.hand.say_goodbye(limit) {
-            Ok(()) => true,
-            Err(reason) => {
-                error!("cannot say goodbye: {reason}");
-                false
-            }
-        }
+        self.broker.works() && done(self.hand.say_goodbye(limit), "say goodbye")
     }
 
     pub fn summarise(&mut self) {
         self.on_tick();
         let messages = &self.shared.metrics.messages;
+        let received = messages.received.total();
+        let applied = messages.applied.total();
+        let refused = messages.refused.total();
+        let dead_letters = messages.dead.total();
+        let retried = messages.retried.total();
+        let dropped = messages.dropped.total();
+        let left = self.window.len().max(self.room.jobs());
         info!(
-            "stopped: received {}, applied {}, refused {}, dead letters {}, retried {}, dropped {}, \
-             left to the broker {}",
-            messages.received.total(),
-            messages.applied.total(),
-            messages.refused.total(),
-            messages.dead.total(),
-            messages.retried.total(),
-            messages.dropped.total(),
-            self.window.len().max(self.room.jobs())
+            received,
+            applied,
+            refused,
+            dead_letters,
+            retried,
+            dropped,
+            left_to_the_broker = left,
+            "stopped: received {received}, applied {applied}, refused {refused}, dead letters \
+             {dead_letters}, retried {retried}, dropped {dropped}, left to the broker {left}"
         );
     }
+}
+
+/// Whether it was done; the log has a line if not.
+fn done(outcome: Result<(), String>, what: &str) -> bool {
+    if let Err(reason) = &outcome {
+        error!("cannot {what}: {reason}");
+    }
+    outcome.is_ok()
 }

@@ -5,13 +5,16 @@
 #![forbid(unsafe_code)]
 
 mod backoff;
+mod check;
 mod cli;
+mod clock;
 mod config;
 mod dead_letters;
 mod downlink;
 mod health;
 mod http;
 mod ingress;
+mod leave;
 mod logs;
 mod metrics;
 mod mqtt;
@@ -22,6 +25,7 @@ mod redis_link;
 mod replay;
 mod seldom;
 mod serve;
+mod service;
 mod text;
 mod tls;
 mod verdict;
@@ -45,6 +49,8 @@ fn main() -> ExitCode {
     logs::init(config.log, config.log_format);
     let outcome = match command.unwrap_or(Command::Run) {
         Command::Run => block_on(run(&config, plan)).map(|()| true),
+        Command::Check => block_on(check::run(&config, plan)),
+        Command::Leave => block_on(leave(&config, plan)).map(|()| true),
         Command::Replay(choice) => block_on(replay::run(&config, plan, &choice)),
     };
     match outcome {
@@ -72,6 +78,11 @@ fn block_on<T>(task: impl Future<Output = Result<T, String>>) -> Result<T, Strin
 async fn run(config: &Config, plan: Plan) -> Result<(), String> {
     let stop = stop_signals().map_err(|e| format!("cannot watch for signals: {e}"))?;
     serve::run(config, plan, stop).await
+}
+
+async fn leave(config: &Config, plan: Plan) -> Result<(), String> {
+    let stop = stop_signals().map_err(|e| format!("cannot watch for signals: {e}"))?;
+    leave::run(config, plan, stop).await
 }
 
 fn stop_signals() -> std::io::Result<Stop> {

@@ -8,6 +8,7 @@ mod per_profile;
 
 pub use per_profile::{PerProfile, NONE};
 
+use crate::probes::{MQTT, REDIS};
 use prometheus_client::encoding::text;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -75,6 +76,24 @@ pub fn register<M: Metric + Clone>(
     metric
 }
 
+/// Registers one metric for each value of a label, all of them from the start: what appears only
+/// when it changes has no rate at that moment.
+pub fn register_each<M: Default + Clone>(
+    registry: &mut Registry,
+    name: &str,
+    help: &str,
+    (label, values): (&'static str, [&'static str; 2]),
+) -> Family<Label, M>
+where
+    Family<Label, M>: Metric,
+{
+    let family = register(registry, name, help, Family::<Label, M>::default());
+    for value in values {
+        drop(family.get_or_create(&[(label, value)]));
+    }
+    family
+}
+
 /// What became of the messages of devices.
 pub struct Messages {
     /// Taken from the broker; redelivered ones again.
@@ -92,6 +111,8 @@ pub struct Messages {
     pub dropped: PerProfile,
     /// Their commands were sent once more, each time.
     pub retried: PerProfile,
+    /// By the broker, for whichever client.
+    pub broker_dropped: Counter,
 }
 
 impl Messages {
@@ -127,6 +148,12 @@ impl Messages {
                 "messages_retried",
                 "Messages whose commands were sent once more, each time",
             ),
+            broker_dropped: register(
+                registry,
+                "broker_messages_dropped",
+                "Messages that the broker dropped because a queue was full, of whichever client",
+                Counter::default(),
+            ),
         }
     }
 }
@@ -157,17 +184,17 @@ impl Held {
                 "Messages that wait for Redis",
                 Gauge::default(),
             ),
-            used: register(
+            used: register_each(
                 registry,
                 "buffer_used_bytes",
                 "Memory that messages take while they wait for Redis",
-                Family::default(),
+                ("qos", ["0", "1"]),
             ),
-            limit: register(
+            limit: register_each(
                 registry,
                 "buffer_limit_bytes",
                 "How much it may be: the settings qos0_buffer and qos1_buffer",
-                Family::default(),
+                ("qos", ["0", "1"]),
             ),
             lag: register(
                 registry,
@@ -197,11 +224,11 @@ impl Connections {
 
     fn register(registry: &mut Registry) -> Connections {
         Connections {
-            up: register(
+            up: register_each(
                 registry,
                 "up",
                 "1 while the peer does what it is there for, else 0",
-                Family::default(),
+                ("peer", [MQTT, REDIS]),
             ),
             ready: register(
                 registry,
@@ -209,11 +236,11 @@ impl Connections {
                 "1 while /readyz answers 200, else 0",
                 Gauge::default(),
             ),
-            reconnects: register(
+            reconnects: register_each(
                 registry,
                 "reconnects",
                 "Connections made after the first",
-                Family::default(),
+                ("peer", [MQTT, REDIS]),
             ),
             sessions_lost: register(
                 registry,
@@ -280,6 +307,30 @@ impl Publications {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// docs/operation.md: a name there is a metric, and a metric has its name there.
+    #[test]
+    fn the_page_for_operators_has_every_metric() {
+        let page = include_str!("../../../docs/operation.md");
+        let metrics = Metrics::new(&["native"]).encode().unwrap();
+        let names: Vec<String> = metrics
+            .lines()
+            .filter_map(|line| line.strip_prefix("# TYPE ")?.split_once(' '))
+            .map(|(name, kind)| match kind {
+                "counter" => format!("{name}_total"),
+                "info" => format!("{name}_info"),
+                _ => name.to_owned(),
+            })
+            .collect();
+        for name in &names {
+            assert!(page.contains(&format!("| `{name}` |")), "{name}");
+        }
+        let in_a_name = |c: char| c == '_' || c.is_ascii_lowercase();
+        for (at, _) in page.match_indices("devicestate_bridge_") {
+            let name = page[at..].split(|c| !in_a_name(c)).next().unwrap();
+            assert!(names.iter().any(|n| n == name), "{name}");
+        }
+    }
 
     #[test]
     fn the_page_names_types_and_helps_and_begins_at_zero() {

@@ -2,6 +2,7 @@
 //! and says which commands a message comes to. It never waits and never talks to anybody, so that one
 //! more is one file: the bridge does the carrying.
 
+pub mod aws_shadow;
 pub mod native;
 
 use crate::metrics::NONE;

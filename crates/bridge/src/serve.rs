@@ -4,7 +4,7 @@
 use crate::config::{Config, Peers};
 use crate::dead_letters::DeadLetters;
 use crate::downlink::bell::Bell;
-use crate::downlink::{Downlink, Parts};
+use crate::downlink::{self, Downlink, Running};
 use crate::http::{self, Pages};
 use crate::ingress::refusals::Refusals;
 use crate::ingress::worker::{Report, Worker};
@@ -12,15 +12,14 @@ use crate::ingress::{Ingress, Names, Shared};
 use crate::metrics::Metrics;
 use crate::mqtt::outbox::Outbox;
 use crate::mqtt::publisher::Publisher;
-use crate::mqtt::{self, Event};
+use crate::mqtt::{self, Event, Purpose, Source};
 use crate::probes::{Probes, MQTT, REDIS};
 use crate::profile::Profiles;
 use crate::redis_link::{Server, Target};
+use crate::service::Service;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc::{unbounded_channel, UnboundedReceiver};
-use tokio::sync::watch;
-use tokio::task::JoinSet;
 use tokio::time::{interval, sleep_until};
 use tracing::{info, warn};
 
@@ -42,8 +41,17 @@ pub struct Plan {
     pub warnings: Vec<String>,
 }
 
-/// Runs until told to stop. An error is one of configuration.
-pub async fn run(config: &Config, plan: Plan, mut stop: Stop) -> Result<(), String> {
+/// What carries messages.
+pub struct Parts {
+    pub probes: Arc<Probes>,
+    pub ingress: Ingress,
+    pub source: Source,
+    pub from_workers: UnboundedReceiver<Report>,
+    pub downlink: Running,
+}
+
+/// Starts everything but the connection that messages come on. An error is one of configuration.
+pub async fn prepare(config: &Config, plan: Plan, purpose: Purpose) -> Result<Parts, String> {
     let Plan {
         peers,
         profiles,
@@ -54,6 +62,7 @@ pub async fn run(config: &Config, plan: Plan, mut stop: Stop) -> Result<(), Stri
         redis: peers.redis.to_string(),
     };
     info!(
+        version = env!("CARGO_PKG_VERSION"),
         "devicestate-bridge {} from MQTT {} to Redis {}",
         env!("CARGO_PKG_VERSION"),
         names.broker,
@@ -63,15 +72,14 @@ pub async fn run(config: &Config, plan: Plan, mut stop: Stop) -> Result<(), Stri
         warn!("{warning}");
     }
     let profiles = Arc::new(profiles);
-    let filters = profiles.filters().into_iter().map(|f| f.filter).collect();
-    let (hand, mut source) = mqtt::prepare(&config.mqtt, &peers.broker, filters)?;
+    let (hand, source) = mqtt::prepare(&config.mqtt, &peers.broker, profiles.filters(), purpose)?;
     let metrics = Arc::new(Metrics::new(&profiles.names()));
     let probes = Arc::new(Probes::new(&[MQTT, REDIS], metrics.clone()));
     let pages = Pages { metrics, probes };
     if let Some(address) = config.http.address()? {
         http::start(address, pages.clone()).await?;
     }
-    let (shared, mut from_workers) = start_workers(config, &peers.redis, pages.clone());
+    let (shared, from_workers) = start_workers(config, &peers.redis, pages);
     let publisher = Publisher::new(
         &config.mqtt,
         &peers.broker,
@@ -79,9 +87,30 @@ pub async fn run(config: &Config, plan: Plan, mut stop: Stop) -> Result<(), Stri
         config.downlink.max_in_flight,
     );
     tokio::spawn(publisher.run());
-    let (stop_downlink, stopped) = watch::channel(false);
-    let mut downlink = start_downlink(config, &peers.redis, profiles.clone(), &shared, stopped);
-    let mut ingress = Ingress::new(&config.mqtt, names, profiles, hand, shared);
+    let downlink = match purpose {
+        Purpose::Serve => start_downlink(config, &peers.redis, profiles.clone(), &shared),
+        Purpose::Leave => Running::default(),
+    };
+    Ok(Parts {
+        probes: shared.probes.clone(),
+        ingress: Ingress::new(&config.mqtt, names, profiles, hand, shared),
+        source,
+        from_workers,
+        downlink,
+    })
+}
+
+/// Runs until told to stop. An error is one of configuration.
+pub async fn run(config: &Config, plan: Plan, mut stop: Stop) -> Result<(), String> {
+    let Parts {
+        probes,
+        mut ingress,
+        mut source,
+        mut from_workers,
+        mut downlink,
+    } = prepare(config, plan, Purpose::Serve).await?;
+    let service = Service::new(std::env::var("NOTIFY_SOCKET").ok().as_deref());
+    service.started();
     let mut tick = interval(Duration::from_secs(1));
     let mut drain_end = Instant::now();
     // Of what the bridge waits for while it stops: Redis, then the broker.
@@ -91,25 +120,26 @@ pub async fn run(config: &Config, plan: Plan, mut stop: Stop) -> Result<(), Stri
         let next = source.next();
         tokio::pin!(next);
         let event = loop {
-            let drained = ingress.is_drained() && downlink.is_empty();
+            let drained = ingress.is_drained() && downlink.is_over();
             if ingress.is_draining() && !said_goodbye && drained {
                 deadline = Instant::now();
             }
             tokio::select! {
                 event = &mut next, if !ingress.is_full() => break event,
-                Some(_) = downlink.join_next() => {}
+                () = downlink.over(), if !downlink.is_over() => {}
                 Some(report) = from_workers.recv() => ingress.on_report(report),
                 _ = tick.tick() => {
-                    pages.probes.beat();
+                    probes.beat();
+                    service.beat(&probes);
                     ingress.on_tick();
                 }
                 Some(()) = stop.recv() => {
                     drain_end = Instant::now();
                     if !ingress.is_draining() {
                         drain_end += config.drain_timeout.0;
+                        service.stopping();
                         ingress.start_drain();
-                        // It may be gone already.
-                        let _ = stop_downlink.send(true);
+                        downlink.stop();
                     }
                     deadline = drain_end;
                 }
@@ -138,24 +168,21 @@ fn start_downlink(
     server: &Server,
     profiles: Arc<Profiles>,
     shared: &Shared,
-    stop: watch::Receiver<bool>,
-) -> JoinSet<()> {
-    let mut tasks = JoinSet::new();
-    let target = |name: &str| Target::new(&config.redis, server, name.to_owned());
-    if config.downlink.enabled {
-        let parts = Parts {
-            look: target("devicestate-bridge-down"),
-            read: target("devicestate-bridge-events"),
-            redis: server.to_string(),
-            consumer: config.mqtt.client_id(),
-            profiles,
-            outbox: shared.outbox.clone(),
-            bell: shared.bell.clone(),
-            stop,
-        };
-        tasks.spawn(Downlink::new(&config.downlink, parts).run());
+) -> Running {
+    if !config.downlink.enabled {
+        return Running::default();
     }
-    tasks
+    let target = |name: &str| Target::new(&config.redis, server, name.to_owned());
+    let parts = downlink::Parts {
+        look: target("devicestate-bridge-down"),
+        read: target("devicestate-bridge-events"),
+        redis: server.to_string(),
+        consumer: config.mqtt.client_id(),
+        profiles,
+        outbox: shared.outbox.clone(),
+        bell: shared.bell.clone(),
+    };
+    Downlink::start(&config.downlink, parts)
 }
 
 fn start_workers(

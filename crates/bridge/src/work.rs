@@ -11,7 +11,7 @@ use std::sync::Arc;
 pub struct Work {
     /// Works of one device are done one after the other.
     pub device: String,
-    /// Several are run as one transaction.
+    /// Several are run as one transaction. None, where the answer is known without the server.
     pub commands: Vec<Cmd>,
     pub then: Then,
 }

@@ -387,10 +387,8 @@ fn what_the_broker_does_not_take_stops_nothing() {
     let acl = tempfile::NamedTempFile::new().unwrap();
     let rules = "topic readwrite #\ntopic deny devices/secret/delta\n";
     std::fs::write(acl.path(), rules).unwrap();
-    let broker = Broker::start_with(&format!(
-        "max_packet_size 3000\nacl_file {}",
-        acl.path().display()
-    ));
+    let acl_file = format!("acl_file {}", acl.path().display());
+    let broker = Broker::start_with(&["max_packet_size 3000", &acl_file]);
     let server = Server::start();
     let device = Subscriber::start(&broker, &["devices/#"]);
     let bridge = Bridge::start(&broker.url(), &server.url(), ON);

@@ -22,6 +22,7 @@ fn the_example_shows_every_setting_with_its_default() {
     assert_eq!(
         names(&table),
         [
+            "aws_shadow",
             "dead_letters",
             "downlink",
             "drain_timeout",
@@ -29,13 +30,15 @@ fn the_example_shows_every_setting_with_its_default() {
             "log",
             "log_format",
             "mqtt",
+            "profiles",
             "protobuf",
             "redis"
         ]
     );
     let section = |name: &str| names(table[name].as_table().unwrap()).len();
     assert_eq!((section("mqtt"), section("redis")), (14, 8));
-    assert_eq!((section("dead_letters"), section("downlink")), (2, 7));
+    assert_eq!((section("dead_letters"), section("aws_shadow")), (2, 2));
+    assert_eq!(section("downlink"), 7);
     assert_eq!(section("http"), 1);
     // `rule` is shown in comments: a list of sections has no default to show.
     assert_eq!(section("protobuf"), 3);
@@ -97,6 +100,9 @@ fn values_outside_their_range_are_refused() {
         "log = \"loud\"",
         "log_format = \"xml\"",
         "[http]\nlisten = \"9464\"",
+        "profiles = []",
+        "profiles = [\"native\", \"native\"]",
+        "profiles = [\"azure\"]",
     ] {
         assert!(checked(text).is_err(), "{text}");
     }

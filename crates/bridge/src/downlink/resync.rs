@@ -46,7 +46,7 @@ impl Downlink {
         let mut cursor = "0".to_owned();
         let mut devices = 0;
         loop {
-            if *self.parts.stop.borrow() {
+            if *self.stop.borrow() {
                 return None;
             }
             let mut list = redis::cmd("DEVICE.LIST");

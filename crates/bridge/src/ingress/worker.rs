@@ -16,11 +16,12 @@ use crate::profile::Refusal;
 use crate::redis_link::{describe, Answers, Identity, Link, Target};
 use crate::verdict::Outcome;
 use crate::work::{Answer, Then};
+use devicestate_core::escape::Quoted;
 use redis::Value;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc::UnboundedSender;
-use tracing::error;
+use tracing::{debug, error};
 
 /// An idle connection is tried this often, so that a loss is noticed before it is needed.
 const IDLE_PING: Duration = Duration::from_secs(5);
@@ -177,6 +178,8 @@ impl Worker {
                 }
                 Outcome::Refused(reason) => match &job.work.then {
                     Then::Answer(answer) => {
+                        let topic = Quoted(&job.message.topic);
+                        debug!("answered a request on topic {topic} with an error: {reason}");
                         messages.answered_no.add(job.profile, 1);
                         self.answer(answer, &answers);
                         done.push(Settled::from(&job));

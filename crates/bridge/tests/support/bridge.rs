@@ -24,6 +24,11 @@ impl Bridge {
     /// Messages to devices are off unless the configuration has a section for them: they are tests of
     /// their own.
     pub fn launch(mqtt: &str, redis: &str, config: &str) -> Bridge {
+        Bridge::launch_as(&[], mqtt, redis, config)
+    }
+
+    /// With a subcommand, or with flags of its own.
+    pub fn launch_as(words: &[&str], mqtt: &str, redis: &str, config: &str) -> Bridge {
         let file = NamedTempFile::new().unwrap();
         let off = match config.contains("[downlink]") {
             true => "",
@@ -31,6 +36,7 @@ impl Bridge {
         };
         std::fs::write(file.path(), format!("{config}{off}")).unwrap();
         let mut process = Command::new(env!("CARGO_BIN_EXE_devicestate-bridge"))
+            .args(words)
             .arg("--config")
             .arg(file.path())
             .args(["--mqtt", mqtt, "--redis", redis, "--log", "debug"])

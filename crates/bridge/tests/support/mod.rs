@@ -5,7 +5,10 @@
 
 pub mod bridge;
 pub mod broker;
+pub mod certificates;
+pub mod http;
 pub mod redis;
+pub mod sentinel;
 pub mod server;
 pub mod subscriber;
 
