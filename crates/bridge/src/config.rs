@@ -5,6 +5,7 @@
 
 mod address;
 mod dead_letters;
+mod downlink;
 mod http;
 mod limits;
 mod log;
@@ -18,6 +19,7 @@ mod tls;
 
 pub use self::address::Address;
 pub use self::dead_letters::DeadLettersConfig;
+pub use self::downlink::DownlinkConfig;
 pub use self::http::HttpConfig;
 pub use self::log::{LogFormat, LogLevel};
 pub use self::login::Login;
@@ -49,6 +51,7 @@ pub struct Config {
     pub mqtt: MqttConfig,
     pub redis: RedisConfig,
     pub dead_letters: DeadLettersConfig,
+    pub downlink: DownlinkConfig,
     pub http: HttpConfig,
     pub protobuf: ProtobufConfig,
     pub aws_shadow: AwsShadowConfig,
@@ -65,6 +68,7 @@ impl Default for Config {
             mqtt: MqttConfig::default(),
             redis: RedisConfig::default(),
             dead_letters: DeadLettersConfig::default(),
+            downlink: DownlinkConfig::default(),
             http: HttpConfig::default(),
             protobuf: ProtobufConfig::default(),
             aws_shadow: AwsShadowConfig::default(),
@@ -104,6 +108,7 @@ impl Config {
         self.mqtt.check()?;
         self.redis.check()?;
         self.dead_letters.check()?;
+        self.downlink.check()?;
         self.http.address()?;
         self.queue.check()?;
         between("drain_timeout", self.drain_timeout, Duration::ZERO, HOUR)?;

@@ -11,6 +11,7 @@ pub mod worker;
 
 use crate::config::MqttConfig;
 use crate::dead_letters::DeadLetters;
+use crate::downlink::bell::Bell;
 use crate::health::{Change, Health};
 use crate::metrics::Metrics;
 use crate::mqtt::outbox::Outbox;
@@ -69,6 +70,7 @@ pub struct Shared {
     pub refusals: Arc<Refusals>,
     pub dead_letters: Arc<DeadLetters>,
     pub outbox: Outbox,
+    pub bell: Arc<Bell>,
 }
 
 impl Ingress {

@@ -11,6 +11,7 @@ mod queues;
 
 use crate::config::Config;
 use crate::dead_letters::DeadLetters;
+use crate::downlink::bell::Bell;
 use crate::health::{Change, Health};
 use crate::http::{self, Pages};
 use crate::ingress::refusals::Refusals;
@@ -147,6 +148,8 @@ struct Shared {
     dead_letters: Arc<DeadLetters>,
     /// Nothing empties it: what is answered is not put into queues.
     outbox: Outbox,
+    /// Nobody hears it: the receivers tell devices what waits for them.
+    bell: Arc<Bell>,
 }
 
 impl Processor {
@@ -255,6 +258,7 @@ impl Shared {
         let (max_payload, metrics) = (config.mqtt.max_payload, &pages.metrics);
         Shared {
             outbox: Outbox::new(metrics.clone()),
+            bell: Arc::new(Bell::new(false)),
             refusals: Arc::new(Refusals::new(metrics.clone())),
             metrics: metrics.clone(),
             dead_letters: Arc::new(DeadLetters::new(config.dead_letters.clone(), max_payload)),
@@ -281,6 +285,7 @@ impl Shared {
             dead_letters: self.dead_letters.clone(),
             metrics: self.metrics.clone(),
             outbox: self.outbox.clone(),
+            bell: self.bell.clone(),
             reports,
         }
     }

@@ -114,11 +114,26 @@ impl Link {
                 pipeline.cmd("EXEC");
             }
         }
-        let expected = pipeline.len();
-        if expected == 0 {
-            return Ok(works.map(|_| Answers::new()).collect());
+        let mut answers = self.run(pipeline).await?.into_iter();
+        Ok(works.map(|work| collect(work, &mut answers)).collect())
+    }
+
+    /// Sends these commands in one pipeline; one answer for each.
+    pub async fn ask(&mut self, commands: &[Cmd]) -> RedisResult<Answers> {
+        let mut pipeline = redis::Pipeline::with_capacity(commands.len());
+        for command in commands {
+            pipeline.add_command(command.clone());
         }
-        let answers: Vec<RedisResult<Value>> = pipeline
+        self.run(pipeline).await
+    }
+
+    async fn run(&mut self, mut pipeline: redis::Pipeline) -> RedisResult<Answers> {
+        let expected = pipeline.len();
+        // The client takes an empty one for a mistake.
+        if expected == 0 {
+            return Ok(Answers::new());
+        }
+        let answers: Answers = pipeline
             .ignore_errors()
             .query_async(&mut self.connection)
             .await?;
@@ -128,8 +143,7 @@ impl Link {
                 "the server gave another number of answers than there were commands",
             )));
         }
-        let mut answers = answers.into_iter();
-        Ok(works.map(|work| collect(work, &mut answers)).collect())
+        Ok(answers)
     }
 }
 

@@ -30,6 +30,11 @@ pub enum Then {
     IsQueued,
     /// The device is told, also of an error.
     Answer(Answer),
+    /// As [`Then::Settle`]. The commands end with a heartbeat, whose answer says whether commands wait
+    /// for the device.
+    Heartbeat,
+    /// As [`Then::Settle`]. The device asks for all that waits for it.
+    Ask,
     /// The commands asked for what it takes to read the message. An error that can never become a
     /// success sends it to the dead letters.
     Read(Later),

@@ -24,6 +24,7 @@ fn the_example_shows_every_setting_with_its_default() {
         [
             "aws_shadow",
             "dead_letters",
+            "downlink",
             "drain_timeout",
             "http",
             "log",
@@ -39,6 +40,7 @@ fn the_example_shows_every_setting_with_its_default() {
     assert_eq!((section("mqtt"), section("redis")), (14, 8));
     assert_eq!((section("dead_letters"), section("aws_shadow")), (2, 2));
     assert_eq!(section("queue"), 7);
+    assert_eq!(section("downlink"), 7);
     assert_eq!(section("http"), 1);
     // `rule` is shown in comments: a list of sections has no default to show.
     assert_eq!(section("protobuf"), 3);

@@ -3,13 +3,14 @@
 use crate::mqtt::Message;
 use crate::profile::{Profiles, Reading};
 use crate::queue::Enqueue;
+use std::sync::Arc;
 
 pub enum Reader {
     /// Messages are applied.
-    Apply(Profiles),
+    Apply(Arc<Profiles>),
     /// Messages are put into queues, for the processors. What a device waits for an answer to is applied
     /// at once: an answer that may come tomorrow is none.
-    Enqueue(Profiles, Enqueue),
+    Enqueue(Arc<Profiles>, Enqueue),
 }
 
 impl Reader {

@@ -8,6 +8,7 @@ use super::refusals::Refusals;
 use super::window::Ticket;
 use crate::backoff::Backoff;
 use crate::dead_letters::DeadLetters;
+use crate::downlink::bell::Bell;
 use crate::metrics::Metrics;
 use crate::mqtt::outbox::Outbox;
 use crate::mqtt::Message;
@@ -17,6 +18,7 @@ use crate::redis_link::{describe, Answers, Identity, Link, Target};
 use crate::verdict::Outcome;
 use crate::work::{Answer, Then, Work};
 use devicestate_core::escape::Quoted;
+use redis::Value;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc::UnboundedSender;
@@ -60,6 +62,7 @@ pub struct Worker {
     pub dead_letters: Arc<DeadLetters>,
     pub metrics: Arc<Metrics>,
     pub outbox: Outbox,
+    pub bell: Arc<Bell>,
     pub reports: UnboundedSender<Report>,
 }
 
@@ -165,6 +168,16 @@ impl Worker {
                 Outcome::Confirmed => {
                     match &job.work.then {
                         Then::Settle => messages.applied.add(job.profile, 1),
+                        Then::Heartbeat => {
+                            messages.applied.add(job.profile, 1);
+                            if commands_wait(&answers) {
+                                self.bell.commands_wait(&job.work.device);
+                            }
+                        }
+                        Then::Ask => {
+                            messages.applied.add(job.profile, 1);
+                            self.bell.asked(&job.work.device);
+                        }
                         Then::IsDead => messages.dead.add(job.profile, 1),
                         Then::IsQueued => messages.queued.add(job.profile, 1),
                         Then::Answer(answer) => {
@@ -192,12 +205,10 @@ impl Worker {
                         self.answer(answer, &answers);
                         done.push(Settled::from(&job));
                     }
-                    Then::Settle | Then::IsDead | Then::IsQueued | Then::Read(_) => {
-                        match self.refuse(job, reason) {
-                            Ok(dead) => again.push(dead),
-                            Err(settled) => done.push(settled),
-                        }
-                    }
+                    _ => match self.refuse(job, reason) {
+                        Ok(dead) => again.push(dead),
+                        Err(settled) => done.push(settled),
+                    },
                 },
                 Outcome::NotNow { reason, reconnect } => {
                     messages.retried.add(job.profile, 1);
@@ -269,5 +280,13 @@ impl Worker {
     fn report(&self, report: Report) {
         // The bridge is gone only when the process ends.
         let _ = self.reports.send(report);
+    }
+}
+
+/// Whether the answer to a heartbeat, the last one of these, says that commands wait.
+fn commands_wait(answers: &Answers) -> bool {
+    match answers.last() {
+        Some(Ok(Value::Array(answer))) => matches!(answer.get(4), Some(Value::Int(1..))),
+        _ => false,
     }
 }

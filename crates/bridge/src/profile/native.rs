@@ -1,6 +1,7 @@
 //! devicestate's own topics, `<prefix>/<id>/heartbeat` and its like, and the topics of the rules for
 //! users' own protobuf. See `docs/bridge.md`.
 
+mod commands;
 mod device_types;
 mod pattern;
 mod payload;
@@ -10,9 +11,12 @@ mod topic;
 pub use routes::Routes;
 pub use topic::check_prefix;
 
-use super::{Filter, Profile, Refusal};
+use super::{Command, Delta, Filter, Profile, Refusal};
+use crate::mqtt::outbox::Publication;
 use crate::mqtt::Message;
 use crate::work::Work;
+use commands::ResultTopic;
+use payload::DeviceCommand;
 use routes::{Format, Route};
 use topic::TopicError;
 
@@ -35,10 +39,7 @@ impl Native {
         match self.routes.find(&message.topic, content_type) {
             Ok(route) => Some(Ok(route)),
             Err(TopicError::OtherPrefix) => None,
-            Err(error) => Some(Err(Refusal {
-                device: None,
-                reason: error.to_string(),
-            })),
+            Err(error) => Some(Err(no_device(&error))),
         }
     }
 
@@ -50,6 +51,12 @@ impl Native {
             ));
         }
         Ok(())
+    }
+
+    fn result(&self, topic: ResultTopic, message: &Message) -> Result<DeviceCommand, String> {
+        self.check_size(message)?;
+        let ResultTopic { device, command } = topic;
+        payload::parse_result(command, device, &message.payload, message.retained)
     }
 
     fn work(&self, route: Route<'_>, message: &Message) -> Result<Work, String> {
@@ -86,12 +93,18 @@ impl Profile for Native {
     }
 
     fn read(&self, message: &Message) -> Option<Result<Work, Refusal>> {
+        if let Some(topic) = commands::read_result(self.routes.topics(), &message.topic) {
+            return Some(match topic {
+                Ok(topic) => {
+                    let device = topic.device.clone();
+                    finish(device, self.result(topic, message).map(Work::from))
+                }
+                Err(error) => Err(no_device(&error)),
+            });
+        }
         let work = self.route(message)?.and_then(|route| {
             let device = route.device.clone();
-            self.work(route, message).map_err(|reason| Refusal {
-                device: Some(device),
-                reason,
-            })
+            finish(device, self.work(route, message))
         });
         Some(work)
     }
@@ -108,5 +121,27 @@ impl Profile for Native {
             }
         });
         Some(device)
+    }
+
+    fn delta(&self, delta: &Delta<'_>) -> Option<Publication> {
+        Some(commands::delta(self.routes.topics(), delta))
+    }
+
+    fn command(&self, command: &Command<'_>) -> Option<Publication> {
+        Some(commands::command(self.routes.topics(), command))
+    }
+}
+
+fn finish(device: String, work: Result<Work, String>) -> Result<Work, Refusal> {
+    work.map_err(|reason| Refusal {
+        device: Some(device),
+        reason,
+    })
+}
+
+fn no_device(error: &TopicError) -> Refusal {
+    Refusal {
+        device: None,
+        reason: error.to_string(),
     }
 }

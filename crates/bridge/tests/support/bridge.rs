@@ -21,6 +21,8 @@ impl Bridge {
         bridge
     }
 
+    /// Messages to devices are off unless the configuration has a section for them: they are tests of
+    /// their own.
     pub fn launch(mqtt: &str, redis: &str, config: &str) -> Bridge {
         Bridge::launch_as(&[], mqtt, redis, config)
     }
@@ -41,7 +43,11 @@ impl Bridge {
     /// With a subcommand, or with flags of its own.
     pub fn launch_as(words: &[&str], mqtt: &str, redis: &str, config: &str) -> Bridge {
         let file = NamedTempFile::new().unwrap();
-        std::fs::write(file.path(), config).unwrap();
+        let off = match config.contains("[downlink]") {
+            true => "",
+            false => "\n[downlink]\nenabled = false\n",
+        };
+        std::fs::write(file.path(), format!("{config}{off}")).unwrap();
         let mut process = Command::new(env!("CARGO_BIN_EXE_devicestate-bridge"))
             .args(words)
             .arg("--config")

@@ -19,6 +19,9 @@ const PROTOBUF: [&str; 4] = [
     "application/x-google-protobuf",
 ];
 
+/// Topics of a device that are no [`Kind`]: what the bridge publishes, and the results of commands.
+const OTHERS: [&str; 4] = ["delta", "delta/+", "commands/+", "commands/+/result"];
+
 /// Always read as on `<prefix>/<id>/reported`.
 const JSON: &str = "application/json";
 
@@ -161,9 +164,13 @@ impl Routes {
             let own = Pattern::below(prefix, kind.name());
             let taken_over = kind == Kind::Reported && *pattern == own;
             if pattern.overlaps(&own) && !taken_over {
-                return Err(format!(
-                    "ambiguous, some topics match both '{pattern}' and the bridge's own '{own}'"
-                ));
+                return Err(own_topic(pattern, &own));
+            }
+        }
+        for rest in OTHERS {
+            let own = Pattern::below(prefix, rest);
+            if pattern.overlaps(&own) {
+                return Err(own_topic(pattern, &own));
             }
         }
         Ok(())
@@ -181,6 +188,10 @@ impl Routes {
         filters
     }
 
+    pub fn topics(&self) -> &Topics {
+        &self.topics
+    }
+
     pub fn find(&self, topic: &[u8], content_type: Option<&str>) -> Result<Route<'_>, TopicError> {
         let (kind, device, types) = match self.rule(topic) {
             Some((level, types)) => (Kind::Reported, decode_id(level)?, Some(types)),
@@ -192,7 +203,7 @@ impl Routes {
         let format = match kind {
             Kind::Reported => self.format(types, content_type),
             // These have JSON or nothing, whatever is stated.
-            Kind::Heartbeat | Kind::Will => Ok(Format::Json),
+            Kind::Heartbeat | Kind::Will | Kind::Get => Ok(Format::Json),
         };
         Ok(Route {
             kind,
@@ -242,6 +253,10 @@ impl Routes {
 
 fn twice(device_type: &str) -> String {
     format!("ambiguous, an earlier rule has the device type '{device_type}', too")
+}
+
+fn own_topic(pattern: &Pattern, own: &Pattern) -> String {
+    format!("ambiguous, some topics match both '{pattern}' and the bridge's own '{own}'")
 }
 
 /// In small letters and without white space, as content types are compared.

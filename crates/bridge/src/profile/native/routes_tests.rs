@@ -64,7 +64,7 @@ fn without_rules_reports_are_json() {
 #[test]
 fn a_rule_adds_a_topic() {
     let routes = routes(RULES);
-    assert_eq!(routes.filters()[3..], ["plant/+/+/up"]);
+    assert_eq!(routes.filters()[5..], ["plant/+/+/up"]);
     assert_eq!(
         found(&routes, "plant/7/a%2Fb/up", None),
         "a/b reported acme.A"
@@ -149,6 +149,9 @@ fn ambiguous_rules_are_refused() {
     );
     for topic in [
         "devices/{device}/will",
+        "devices/{device}/delta",
+        "devices/{device}/commands/+/result",
+        "devices/{device}/+/+",
         "devices/{device}/+",
         "{device}/a/reported",
     ] {
