@@ -36,6 +36,14 @@ impl Need {
         }
     }
 
+    /// A subcommand without which the bridge does not work.
+    fn sub(words: &[&str]) -> Need {
+        Need {
+            name: 2,
+            ..Need::must(words)
+        }
+    }
+
     /// A subcommand that the bridge can do without.
     fn may(words: &[&str]) -> Need {
         Need {
@@ -80,10 +88,42 @@ fn needs(config: &Config) -> Vec<Need> {
         Need::may(&["CLIENT", "LIST", "ID", "0"]),
         Need::may(&["CLIENT", "KILL", "ID", "0"]),
     ]);
+    needs.extend(for_devices(config));
     let letters = &config.dead_letters;
     if letters.maxlen > 0 {
         // 0-0 is no id that an entry can have.
         needs.push(Need::must(&["XADD", &letters.key, "0-0", "x", "x"]).on_key());
+    }
+    needs
+}
+
+/// For messages to devices, and for what they answer.
+fn for_devices(config: &Config) -> Vec<Need> {
+    let mut needs = vec![
+        Need::must(&["DEVICE.GET", "", "status"]),
+        Need::must(&["DEVICE.COMMAND.DONE", "", "0-1", "OK"]),
+    ];
+    let settings = &config.downlink;
+    if settings.enabled {
+        let (stream, group) = (settings.stream.as_str(), settings.group.as_str());
+        needs.extend([
+            Need::must(&["DEVICE.LIST", "CURSOR", "none"]).on_key(),
+            Need::must(&["DEVICE.SHADOW.GET", ""]),
+            Need::must(&["DEVICE.SHADOW.NAMES", ""]),
+            Need::must(&["DEVICE.COMMAND.TAKE", ""]),
+            // The id of none of these is one that an entry can have.
+            Need::must(&["XREAD", "STREAMS", stream, "none"]).on_key(),
+            Need::must(&["XREADGROUP", "GROUP", group, "", "STREAMS", stream, "none"]).on_key(),
+            Need::must(&["XACK", stream, group, "none"]).on_key(),
+            Need::must(&["XAUTOCLAIM", stream, group, "", "0", "none"]).on_key(),
+            Need::sub(&["XGROUP", "CREATE", stream, group, "none"]).on_key(),
+            Need::sub(&["XGROUP", "SETID", stream, group, "none"]).on_key(),
+            Need::sub(&["XINFO", "STREAM", stream]).on_key(),
+            Need::sub(&["XINFO", "GROUPS", stream]).on_key(),
+            // A transaction of nothing.
+            Need::must(&["MULTI"]),
+            Need::must(&["EXEC"]),
+        ]);
     }
     needs
 }
@@ -167,7 +207,8 @@ fn obstacle(need: &Need, error: &RedisError) -> Option<String> {
             describe(error)
         )),
         "NOPERM" if is_final && !need.key => None,
-        "NOPERM" => Some(describe(error)),
+        // What is said of EXEC itself.
+        "NOPERM" | "EXECABORT" => Some(describe(error)),
         _ => (!is_final).then(|| describe(error)),
     }
 }
