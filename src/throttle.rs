@@ -51,7 +51,6 @@ pub fn hit_window(
             let at = now.saturating_add(left.unwrap_or(limit.period_ms));
             let value = RString::from_int(after);
             key.set(&value, at);
-            drop(key);
             ctx.replicate_set(name, value.bytes(), at);
             ctx.notify_string(c"set", name);
         }
@@ -84,7 +83,6 @@ pub fn hit_gcra(
         gcra::Next::Keep => return Ok(answer),
         gcra::Next::Clear => {
             key.delete();
-            drop(key);
             ctx.replicate_del(name);
             ctx.notify_deleted(name);
         }
@@ -93,10 +91,10 @@ pub fn hit_gcra(
             // Times have as many digits until the year 2286.
             if key.overwrite(value.as_bytes()) {
                 key.expire_at(until);
+                drop(key);
             } else {
                 key.set(&RString::new(value.as_bytes()), until);
             }
-            drop(key);
             ctx.replicate_set(name, value.as_bytes(), until);
             ctx.notify_string(c"set", name);
         }
