@@ -86,16 +86,22 @@ pub fn hit_gcra(
             ctx.replicate_del(name);
             ctx.notify_deleted(name);
         }
-        gcra::Next::Store(state, until) => {
+        gcra::Next::Store {
+            state,
+            expires_at,
+            expires_anew,
+        } => {
             let value = state.encode();
-            // Times have as many digits until the year 2286.
-            if key.overwrite(value.as_bytes()) {
-                key.expire_at(until);
+            // As long as before, unless there are more limits or fewer.
+            if key.overwrite(value.bytes()) {
+                if expires_anew {
+                    key.expire_at(expires_at);
+                }
                 drop(key);
             } else {
-                key.set(&RString::new(value.as_bytes()), until);
+                key.set(&RString::new(value.bytes()), expires_at);
             }
-            ctx.replicate_set(name, value.as_bytes(), until);
+            ctx.replicate_set(name, value.bytes(), expires_at);
             ctx.notify_string(c"set", name);
         }
     }
