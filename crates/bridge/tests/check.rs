@@ -69,8 +69,27 @@ fn all_is_well() {
         found.lines().all(|line| line.starts_with("ok    ")),
         "{found}"
     );
-    // Nothing was written.
+}
+
+/// What is tried has no effect, neither on what is there nor on what is not.
+#[test]
+fn nothing_is_changed() {
+    let (broker, server) = (Broker::start(), Server::start());
+    let check = || check(&["--mqtt", &broker.url(), "--redis", &server.url()]).0;
+    assert_eq!(check(), Some(0));
     assert_eq!(server.query::<u64>(&["DBSIZE"]), 0);
+
+    let bridge = Bridge::start(&broker.url(), &server.url(), "");
+    broker.publish("devices/a/reported", "{\"reported\":{\"x\":1}}");
+    broker.publish("devices/b/reported", "no json");
+    support::wait_until("the messages are there", || {
+        server.query::<u64>(&["EXISTS", "device:state:a", "bridge:dead-letters"]) == 2
+    });
+    let digest = || server.query::<String>(&["DEBUG", "DIGEST"]);
+    let before = digest();
+    assert_eq!(check(), Some(0));
+    assert_eq!(digest(), before);
+    drop(bridge);
 }
 
 /// The session of a bridge that runs is its own.

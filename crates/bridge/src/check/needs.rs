@@ -1,0 +1,76 @@
+//! The commands that the bridge runs, and how to find out whether it may.
+//!
+//! A permission is tried by running the command itself with an argument that can never be right. Of
+//! the server's answers, "you may not" comes before "this is wrong", and neither changes anything. Unlike
+//! `ACL DRYRUN`, that takes no permission beyond those that the bridge has anyway.
+
+use super::Finding;
+use crate::config::Config;
+use redis::Cmd;
+
+/// A command that the bridge runs.
+pub struct Need {
+    words: Vec<String>,
+    /// How many of the words name it.
+    name: usize,
+    /// Whether the key in `words` is one that the bridge uses.
+    pub key: bool,
+    /// What is lost without it.
+    pub finding: Finding,
+}
+
+impl Need {
+    /// The bridge does not work without it.
+    fn must(words: &[&str]) -> Need {
+        Need {
+            words: words.iter().map(|word| (*word).to_owned()).collect(),
+            name: 1,
+            key: false,
+            finding: Finding::Fail,
+        }
+    }
+
+    /// A subcommand that the bridge can do without.
+    fn may(words: &[&str]) -> Need {
+        Need {
+            name: 2,
+            finding: Finding::Warn,
+            ..Need::must(words)
+        }
+    }
+
+    fn on_key(self) -> Need {
+        Need { key: true, ..self }
+    }
+
+    pub fn command(&self) -> Cmd {
+        let mut words = self.words.iter();
+        let mut command = redis::cmd(words.next().map_or("", String::as_str));
+        for word in words {
+            command.arg(word);
+        }
+        command
+    }
+
+    pub fn shown(&self) -> String {
+        self.words[..self.name].join(" ")
+    }
+}
+
+/// All of them, each with arguments that come to nothing, whatever the server holds.
+pub fn needs(config: &Config) -> Vec<Need> {
+    let mut needs = vec![
+        Need::must(&["DEVICE.HEARTBEAT", ""]),
+        Need::must(&["DEVICE.OFFLINE", ""]),
+        Need::may(&["CLIENT", "SETNAME", "devicestate-bridge-check"]),
+        Need::may(&["CLIENT", "ID"]),
+        Need::may(&["CLIENT", "LIST", "ID", "0"]),
+        Need::may(&["CLIENT", "KILL", "ID", "0"]),
+    ];
+    let letters = &config.dead_letters;
+    if letters.maxlen > 0 {
+        // 0-0 is no id that an entry can have.
+        needs.push(Need::must(&["XADD", &letters.key, "0-0", "x", "x"]).on_key());
+    }
+    needs
+}
