@@ -3,9 +3,11 @@
 //! The flags are the same for all subcommands, and may stand before or after them. Without a
 //! subcommand the bridge runs.
 
-use crate::config::{Address, Config, LogFormat, LogLevel};
+use crate::config::{Address, Config, LogFormat, LogLevel, ProfileName};
+use crate::process;
+use crate::profile::aws_shadow::AwsShadow;
 use crate::profile::native::{Native, Routes};
-use crate::profile::Profiles;
+use crate::profile::{Profile, Profiles};
 use crate::replay::Choice;
 use crate::serve::Plan;
 use crate::text::one_line;
@@ -26,8 +28,13 @@ pub struct Cli {
 pub enum Command {
     /// Carries messages until it is told to stop; this is what happens without a subcommand
     Run,
+    /// Applies what the bridge has put into queues (queue.enabled), beside any number of others
+    Process(process::Flags),
     /// Tries whether broker, server and permissions are as the bridge needs them; changes nothing
     Check,
+    /// Takes this instance out of its group: carries what the broker has kept for it, and ends its
+    /// session
+    Leave,
     /// Tries dead letters again, with the configuration as it is now
     Replay(Choice),
 }
@@ -71,11 +78,10 @@ impl Flags {
         let mut config = self.config()?;
         config.anchor(&folder);
         let peers = config.check(|name| std::env::var(name).ok())?;
-        let (routes, warnings) = Routes::load(&config.mqtt.prefix, &config.protobuf, &folder)?;
-        let native = Native::new(routes, config.mqtt.max_payload);
+        let (profiles, warnings) = profiles(&config, &folder)?;
         let plan = Plan {
             peers,
-            profiles: Profiles::new(vec![Box::new(native)]),
+            profiles,
             warnings,
         };
         Ok((config, plan))
@@ -116,6 +122,30 @@ impl Flags {
         }
         Ok(config)
     }
+}
+
+/// The profiles that are named, and the warnings to log. Relative paths are counted from `folder`.
+fn profiles(config: &Config, folder: &Path) -> Result<(Profiles, Vec<String>), String> {
+    let max_payload = config.mqtt.max_payload;
+    let mut profiles: Vec<Box<dyn Profile>> = Vec::new();
+    let mut warnings = Vec::new();
+    for name in &config.profiles {
+        match name {
+            ProfileName::Native => {
+                let (routes, more) = Routes::load(&config.mqtt.prefix, &config.protobuf, folder)?;
+                warnings.extend(more);
+                profiles.push(Box::new(Native::new(routes, max_payload)));
+            }
+            ProfileName::AwsShadow => {
+                let aws_shadow = AwsShadow::new(config.aws_shadow.clone(), max_payload);
+                profiles.push(Box::new(aws_shadow));
+            }
+        }
+    }
+    if !config.protobuf.rule.is_empty() && !config.profiles.contains(&ProfileName::Native) {
+        return Err("protobuf.rule is for the profile native, which profiles does not name".into());
+    }
+    Ok((Profiles::new(profiles), warnings))
 }
 
 #[cfg(test)]

@@ -10,6 +10,8 @@ mod limits;
 mod log;
 mod login;
 mod mqtt;
+mod profiles;
+mod queue;
 mod redis;
 mod span;
 mod tls;
@@ -20,6 +22,8 @@ pub use self::http::HttpConfig;
 pub use self::log::{LogFormat, LogLevel};
 pub use self::login::Login;
 pub use self::mqtt::MqttConfig;
+pub use self::profiles::{AwsShadowConfig, ProfileName};
+pub use self::queue::QueueConfig;
 pub use self::redis::RedisConfig;
 pub use self::span::Span;
 pub use self::tls::TlsConfig;
@@ -40,11 +44,15 @@ pub struct Config {
     pub log_format: LogFormat,
     /// How long a stop waits for Redis to confirm what is on its way.
     pub drain_timeout: Span,
+    /// The ways in which devices may speak.
+    pub profiles: Vec<ProfileName>,
     pub mqtt: MqttConfig,
     pub redis: RedisConfig,
     pub dead_letters: DeadLettersConfig,
     pub http: HttpConfig,
     pub protobuf: ProtobufConfig,
+    pub aws_shadow: AwsShadowConfig,
+    pub queue: QueueConfig,
 }
 
 impl Default for Config {
@@ -53,11 +61,14 @@ impl Default for Config {
             log: LogLevel::Info,
             log_format: LogFormat::Text,
             drain_timeout: Span(Duration::from_secs(5)),
+            profiles: vec![ProfileName::Native],
             mqtt: MqttConfig::default(),
             redis: RedisConfig::default(),
             dead_letters: DeadLettersConfig::default(),
             http: HttpConfig::default(),
             protobuf: ProtobufConfig::default(),
+            aws_shadow: AwsShadowConfig::default(),
+            queue: QueueConfig::default(),
         }
     }
 }
@@ -89,10 +100,12 @@ impl Config {
 
     /// Checks all settings and resolves the addresses. `env` looks up an environment variable.
     pub fn check(&self, env: impl Fn(&str) -> Option<String>) -> Result<Peers, String> {
+        profiles::check(&self.profiles)?;
         self.mqtt.check()?;
         self.redis.check()?;
         self.dead_letters.check()?;
         self.http.address()?;
+        self.queue.check()?;
         between("drain_timeout", self.drain_timeout, Duration::ZERO, HOUR)?;
         Ok(Peers {
             broker: self.mqtt.broker(&env)?,

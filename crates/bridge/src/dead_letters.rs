@@ -1,11 +1,11 @@
 //! Messages that can never succeed are kept, with the reason, in a stream. Somebody can look at them
 //! there, and `devicestate-bridge replay` tries them again.
 
+use crate::clock::now_ms;
 use crate::config::DeadLettersConfig;
 use crate::mqtt::Message;
 use crate::profile::Refusal;
 use crate::work::{Then, Work};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Fields of an entry.
 pub mod field {
@@ -53,7 +53,8 @@ impl DeadLetters {
             add.arg(field::DEVICE).arg(device);
         }
         add.arg(field::REASON).arg(&refusal.reason);
-        add.arg(field::RECEIVED_AT).arg(now());
+        let received_at = message.received_at.unwrap_or_else(now_ms);
+        add.arg(field::RECEIVED_AT).arg(received_at);
         if let Some(content_type) = &message.content_type {
             add.arg(field::CONTENT_TYPE).arg(&**content_type);
         }
@@ -73,9 +74,4 @@ impl DeadLetters {
             then: Then::IsDead,
         })
     }
-}
-
-fn now() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH);
-    since.map_or(0, |since| since.as_millis() as u64)
 }

@@ -1,10 +1,12 @@
 //! From devices to Redis: takes messages from the broker, hands their commands to the workers,
 //! acknowledges what they have done. Nothing here waits; the window is what holds the broker back.
 
+mod drops;
 pub mod jobs;
+pub mod reader;
 pub mod refusals;
 mod room;
-mod window;
+pub mod window;
 pub mod worker;
 
 use crate::config::MqttConfig;
@@ -12,15 +14,17 @@ use crate::dead_letters::DeadLetters;
 use crate::health::{Change, Health};
 use crate::metrics::Metrics;
 use crate::mqtt::outbox::Outbox;
-use crate::mqtt::{Event, Hand, Message};
+use crate::mqtt::{Advice, Event, Hand, Message};
 use crate::probes::{Probes, MQTT, REDIS};
-use crate::profile::{Profiles, Reading};
+use crate::profile::Reading;
+use drops::Drops;
 use jobs::{Job, Queue};
+use reader::Reader;
 use refusals::Refusals;
 use room::Room;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use tracing::{error, info, warn};
+use tracing::{debug, error, info, warn};
 use window::Window;
 use worker::{Report, Settled};
 
@@ -28,7 +32,7 @@ use worker::{Report, Settled};
 const SUBSCRIBE_AGAIN: Duration = Duration::from_secs(30);
 
 pub struct Ingress {
-    profiles: Profiles,
+    reader: Reader,
     hand: Hand,
     window: Window,
     shared: Shared,
@@ -38,6 +42,7 @@ pub struct Ingress {
     unsent: usize,
     full_told: bool,
     dropped_told: u64,
+    broker_drops: Drops,
     broker: Health,
     redis: Health,
     names: Names,
@@ -70,7 +75,7 @@ impl Ingress {
     pub fn new(
         config: &MqttConfig,
         names: Names,
-        profiles: Profiles,
+        reader: Reader,
         hand: Hand,
         shared: Shared,
     ) -> Self {
@@ -79,7 +84,7 @@ impl Ingress {
             limit.get_or_create(&[("qos", qos)]).set(bytes as i64);
         }
         Ingress {
-            profiles,
+            reader,
             hand,
             window: Window::default(),
             broker: Health::new(1),
@@ -89,6 +94,7 @@ impl Ingress {
             unsent: 0,
             full_told: false,
             dropped_told: 0,
+            broker_drops: Drops::default(),
             names,
             subscribed: Err("not connected yet".to_owned()),
             subscribe_at: None,
@@ -100,7 +106,10 @@ impl Ingress {
 
     pub fn on_event(&mut self, event: Event) {
         match event {
-            Event::Connected { resumed } => self.on_connected(resumed),
+            Event::Connected { resumed, advice } => {
+                self.on_connected(resumed);
+                advice.iter().for_each(Advice::tell);
+            }
             Event::Subscribed(Ok(())) => {
                 self.subscribed = Ok(());
                 self.tell_state();
@@ -113,6 +122,10 @@ impl Ingress {
                 );
                 self.subscribed = Err(format!("not subscribed: {reason}"));
                 self.tell_state();
+            }
+            Event::Dropped(total) => {
+                let new = self.broker_drops.on_total(total);
+                self.shared.metrics.messages.broker_dropped.inc_by(new);
             }
             Event::Message(_) if self.draining => {}
             Event::Message(message) => self.on_message(message),
@@ -131,6 +144,7 @@ impl Ingress {
                 self.subscribed = Err(reason);
                 self.tell_state();
             }
+            Event::Unsubscribed => debug!("subscriptions ended"),
             Event::Closed => {}
         }
     }
@@ -176,7 +190,7 @@ impl Ingress {
     }
 
     fn on_message(&mut self, message: Message) {
-        let Reading { profile, outcome } = self.profiles.read(&message);
+        let Reading { profile, outcome } = self.reader.read(&message);
         self.shared.metrics.messages.received.add(profile, 1);
         let ticket = message.packet_id.map(|id| self.window.admit(id));
         let work = match outcome {
@@ -271,6 +285,7 @@ impl Ingress {
             }
         }
         self.shared.refusals.tick();
+        self.broker_drops.tell(Instant::now());
         self.show_held();
         let full = self.is_full();
         if full && !self.full_told {
@@ -335,19 +350,30 @@ impl Ingress {
         self.room.jobs() == 0 && self.shared.outbox.is_empty()
     }
 
+    /// Whether nothing waits at all: neither for Redis nor to be acknowledged.
+    pub fn is_settled(&self) -> bool {
+        self.is_drained() && self.window.len() == 0 && self.unsent == 0 && self.broker.works()
+    }
+
+    /// How many messages have come.
+    pub fn received(&self) -> u64 {
+        self.shared.metrics.messages.received.total()
+    }
+
+    /// Ends all subscriptions. False where there is no connection.
+    pub fn unsubscribe(&self) -> bool {
+        self.broker.works() && done(self.hand.unsubscribe(), "unsubscribe")
+    }
+
+    /// Ends the connection and the session.
+    pub fn end_session(&self) -> bool {
+        done(self.hand.end_session(), "end the session")
+    }
+
     /// Asks for the end of the connection, after the broker has read all, or after `limit`. False
     /// where there is none.
     pub fn say_goodbye(&self, limit: Duration) -> bool {
-        if !self.broker.works() {
-            return false;
-        }
-        match self.hand.say_goodbye(limit) {
-            Ok(()) => true,
-            Err(reason) => {
-                error!("cannot say goodbye: {reason}");
-                false
-            }
-        }
+        self.broker.works() && done(self.hand.say_goodbye(limit), "say goodbye")
     }
 
     pub fn summarise(&mut self) {
@@ -359,6 +385,7 @@ impl Ingress {
         let dead_letters = messages.dead.total();
         let retried = messages.retried.total();
         let dropped = messages.dropped.total();
+        let queued = messages.queued.total();
         let left = self.window.len().max(self.room.jobs());
         info!(
             received,
@@ -367,9 +394,19 @@ impl Ingress {
             dead_letters,
             retried,
             dropped,
+            queued,
             left_to_the_broker = left,
             "stopped: received {received}, applied {applied}, refused {refused}, dead letters \
-             {dead_letters}, retried {retried}, dropped {dropped}, left to the broker {left}"
+             {dead_letters}, retried {retried}, dropped {dropped}, queued {queued}, left to the \
+             broker {left}"
         );
     }
+}
+
+/// Whether it was done; the log has a line if not.
+fn done(outcome: Result<(), String>, what: &str) -> bool {
+    if let Err(reason) = &outcome {
+        error!("cannot {what}: {reason}");
+    }
+    outcome.is_ok()
 }

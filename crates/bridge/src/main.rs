@@ -7,17 +7,21 @@
 mod backoff;
 mod check;
 mod cli;
+mod clock;
 mod config;
 mod dead_letters;
 mod health;
 mod http;
 mod ingress;
+mod leave;
 mod logs;
 mod metrics;
 mod mqtt;
 mod probes;
+mod process;
 mod profile;
 mod protobuf;
+mod queue;
 mod redis_link;
 mod replay;
 mod serve;
@@ -46,6 +50,8 @@ fn main() -> ExitCode {
     let outcome = match command.unwrap_or(Command::Run) {
         Command::Run => block_on(run(&config, plan)).map(|()| true),
         Command::Check => block_on(check::run(&config, plan)),
+        Command::Leave => block_on(leave(&config, plan)).map(|()| true),
+        Command::Process(what) => block_on(process(&config, plan, what)).map(|()| true),
         Command::Replay(choice) => block_on(replay::run(&config, plan, &choice)),
     };
     match outcome {
@@ -71,13 +77,21 @@ fn block_on<T>(task: impl Future<Output = Result<T, String>>) -> Result<T, Strin
 }
 
 async fn run(config: &Config, plan: Plan) -> Result<(), String> {
-    let stop = stop_signals().map_err(|e| format!("cannot watch for signals: {e}"))?;
-    serve::run(config, plan, stop).await
+    serve::run(config, plan, stop_signals()?).await
 }
 
-fn stop_signals() -> std::io::Result<Stop> {
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
+async fn process(config: &Config, plan: Plan, what: process::Flags) -> Result<(), String> {
+    process::run(config, plan, what, stop_signals()?).await
+}
+
+async fn leave(config: &Config, plan: Plan) -> Result<(), String> {
+    leave::run(config, plan, stop_signals()?).await
+}
+
+fn stop_signals() -> Result<Stop, String> {
+    let watch = |kind| signal(kind).map_err(|e| format!("cannot watch for signals: {e}"));
+    let mut terminate = watch(SignalKind::terminate())?;
+    let mut interrupt = watch(SignalKind::interrupt())?;
     let (sender, stop) = unbounded_channel();
     tokio::spawn(async move {
         loop {

@@ -89,7 +89,7 @@ where
 {
     let family = register(registry, name, help, Family::<Label, M>::default());
     for value in values {
-        family.get_or_create(&[(label, value)]);
+        drop(family.get_or_create(&[(label, value)]));
     }
     family
 }
@@ -100,6 +100,8 @@ pub struct Messages {
     pub received: PerProfile,
     /// Redis confirmed their commands.
     pub applied: PerProfile,
+    /// They are in a queue for the processors.
+    pub queued: PerProfile,
     pub refused: PerProfile,
     /// Their commands were refused, and their devices told so.
     pub answered_no: PerProfile,
@@ -111,6 +113,8 @@ pub struct Messages {
     pub dropped: PerProfile,
     /// Their commands were sent once more, each time.
     pub retried: PerProfile,
+    /// By the broker, for whichever client.
+    pub broker_dropped: Counter,
 }
 
 impl Messages {
@@ -124,6 +128,10 @@ impl Messages {
             applied: of(
                 "messages_applied",
                 "Messages whose commands Redis confirmed",
+            ),
+            queued: of(
+                "messages_queued",
+                "Messages that were put into a queue for the processors",
             ),
             refused: of("messages_refused", "Messages that can never succeed"),
             answered_no: of(
@@ -145,6 +153,12 @@ impl Messages {
             retried: of(
                 "messages_retried",
                 "Messages whose commands were sent once more, each time",
+            ),
+            broker_dropped: register(
+                registry,
+                "broker_messages_dropped",
+                "Messages that the broker dropped because a queue was full, of whichever client",
+                Counter::default(),
             ),
         }
     }

@@ -13,23 +13,31 @@
 //! - After a loss the next call waits with growing pauses; the bridge never has to.
 
 pub mod address;
+mod connection;
+mod memory;
 pub mod outbox;
 pub mod publisher;
+mod subscriptions;
+mod terms;
 pub mod trial;
+
+pub use terms::Advice;
 
 use crate::backoff::Backoff;
 use crate::config::MqttConfig;
+use crate::profile::Filter;
 use crate::text::one_line;
 use address::BrokerAddress;
+use connection::{describe, options};
+use memory::NothingInFlight;
 use rumqttc::{
-    AckMode, AsyncClient, BrokerSessionResumePolicy, ConnectionError, DisconnectReasonCode,
-    EventLoop, Incoming, ManualAck, MqttOptions, Outgoing, PersistedAckMode, PersistedSession,
-    PubAck, Publish, QoS, RetainForwardRule, SessionStore, SessionStoreError, SessionStoreKey,
-    StateError, SubAck, SubscribeFilterInput, SubscribeReasonCode,
+    AckMode, AsyncClient, BrokerSessionResumePolicy, ConnAck, ConnectionError,
+    DisconnectProperties, DisconnectReasonCode, EventLoop, Incoming, ManualAck, Outgoing, PubAck,
+    Publish, QoS,
 };
-use std::future::Future;
-use std::pin::Pin;
 use std::time::{Duration, Instant};
+use subscriptions::{is_dropped, read_dropped, Subscriptions};
+use terms::Terms;
 
 /// A connection that lasted this long was a good one: the next loss is answered quickly again.
 const STABLE: Duration = Duration::from_secs(10);
@@ -37,13 +45,18 @@ const STABLE: Duration = Duration::from_secs(10);
 #[derive(Debug)]
 pub enum Event {
     /// A new connection. `resumed`: the broker had kept the session, and sends again what was not
-    /// acknowledged.
+    /// acknowledged. `advice` is news for the log.
     Connected {
         resumed: bool,
+        advice: Vec<Advice>,
     },
     /// The broker has answered the SUBSCRIBE: `Err` says what it refused.
     Subscribed(Result<(), String>),
+    /// The broker has answered an UNSUBSCRIBE.
+    Unsubscribed,
     Message(Message),
+    /// How many messages the broker has dropped since its start.
+    Dropped(u64),
     /// An acknowledgement has been sent.
     Acknowledged,
     /// The connection is gone, or could not be made.
@@ -61,6 +74,8 @@ pub struct Message {
     /// What to acknowledge; QoS 0 messages have none.
     pub packet_id: Option<u16>,
     pub retained: bool,
+    /// Milliseconds since the Unix epoch, where it did not come just now.
+    pub received_at: Option<u64>,
 }
 
 impl Message {
@@ -71,16 +86,30 @@ impl Message {
     }
 }
 
+/// What a connection is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Purpose {
+    /// To subscribe, and to carry what comes.
+    Serve,
+    /// To carry what is left, and to end the session.
+    Leave,
+}
+
 /// Acknowledges and says goodbye. Neither waits.
+#[derive(Clone)]
 pub struct Hand {
     client: AsyncClient,
-    filters: Vec<String>,
+    subscriptions: Subscriptions,
 }
 
 pub struct Source {
     events: EventLoop,
-    hand: AsyncClient,
-    filters: Vec<String>,
+    hand: Hand,
+    purpose: Purpose,
+    /// Whether subscriptions of an earlier configuration may still be in the session.
+    obsolete: bool,
+    config: MqttConfig,
+    told: Vec<Advice>,
     client_id: String,
     backoff: Backoff,
     pause: Option<Duration>,
@@ -91,7 +120,8 @@ pub struct Source {
 pub fn prepare(
     config: &MqttConfig,
     broker: &BrokerAddress,
-    filters: Vec<String>,
+    filters: Vec<Filter>,
+    purpose: Purpose,
 ) -> Result<(Hand, Source), String> {
     let seconds = |span: Duration| u32::try_from(span.as_secs()).unwrap_or(u32::MAX - 1);
     let mut options = options(config, broker, config.client_id());
@@ -110,38 +140,22 @@ pub fn prepare(
         .try_build()
         .map_err(|e| e.to_string())?;
     let hand = Hand {
-        client: client.clone(),
-        filters: filters.clone(),
+        client,
+        subscriptions: Subscriptions::new(config, filters)?,
     };
     let source = Source {
         events,
-        hand: client,
-        filters,
+        hand: hand.clone(),
+        purpose,
+        obsolete: !hand.subscriptions.obsolete().is_empty(),
+        config: config.clone(),
+        told: Vec::new(),
         client_id: config.client_id(),
         backoff: Backoff::new(Duration::from_millis(100), Duration::from_secs(10)),
         pause: None,
         connected: None,
     };
     Ok((hand, source))
-}
-
-/// What all connections to the broker have in common.
-fn options(config: &MqttConfig, broker: &BrokerAddress, client_id: String) -> MqttOptions {
-    let mut options = MqttOptions::new(client_id, (broker.host.clone(), broker.port));
-    options.set_keep_alive(u16::try_from(config.keep_alive.0.as_secs()).unwrap_or(u16::MAX));
-    match (&broker.user, &broker.password) {
-        (Some(user), Some(password)) => {
-            options.set_credentials(user.clone(), password.clone().into_bytes());
-        }
-        (Some(user), None) => {
-            options.set_username(user.clone());
-        }
-        (None, Some(password)) => {
-            options.set_password(password.clone().into_bytes());
-        }
-        (None, None) => {}
-    }
-    options
 }
 
 impl Hand {
@@ -153,7 +167,33 @@ impl Hand {
     }
 
     pub fn subscribe(&self) -> Result<(), String> {
-        subscribe(&self.client, &self.filters)
+        self.client
+            .try_subscribe_many(self.subscriptions.inputs())
+            .map_err(|e| one_line(&e.to_string()))
+    }
+
+    /// Ends all subscriptions.
+    pub fn unsubscribe(&self) -> Result<(), String> {
+        self.end(self.subscriptions.all())
+    }
+
+    fn end(&self, filters: Vec<String>) -> Result<(), String> {
+        self.client
+            .try_unsubscribe_many(filters)
+            .map_err(|e| one_line(&e.to_string()))
+    }
+
+    /// Ends the connection, and the session with it.
+    pub fn end_session(&self) -> Result<(), String> {
+        let properties = DisconnectProperties {
+            session_expiry_interval: Some(0),
+            reason_string: None,
+            user_properties: Vec::new(),
+            server_reference: None,
+        };
+        self.client
+            .try_disconnect_with_properties(DisconnectReasonCode::NormalDisconnection, properties)
+            .map_err(|e| e.to_string())
     }
 
     /// Ends the connection after the broker has read all acknowledgements: a SUBSCRIBE that changes
@@ -177,10 +217,17 @@ impl Source {
         loop {
             let event = match self.events.poll().await {
                 Ok(rumqttc::Event::Incoming(Incoming::ConnAck(answer))) => {
-                    self.on_connected(answer.session_present)
+                    Some(self.on_connected(&answer))
                 }
                 Ok(rumqttc::Event::Incoming(Incoming::SubAck(answer))) => {
-                    Some(Event::Subscribed(read_answer(&answer, &self.filters)))
+                    let answer = self.hand.subscriptions.read_answer(&answer);
+                    Some(Event::Subscribed(answer.and_then(|()| self.tidy_up())))
+                }
+                Ok(rumqttc::Event::Incoming(Incoming::UnsubAck(_))) => Some(Event::Unsubscribed),
+                Ok(rumqttc::Event::Incoming(Incoming::Publish(publish)))
+                    if is_dropped(&publish) =>
+                {
+                    read_dropped(&publish.payload).map(Event::Dropped)
                 }
                 Ok(rumqttc::Event::Incoming(Incoming::Publish(publish))) => {
                     Some(Event::Message(publish.into()))
@@ -199,17 +246,46 @@ impl Source {
         }
     }
 
-    fn on_connected(&mut self, resumed: bool) -> Option<Event> {
+    fn on_connected(&mut self, answer: &ConnAck) -> Event {
         self.connected = Some(Instant::now());
         // It has served its purpose, and would be asked to save on every packet.
         self.events.options.clear_session_store();
-        // One that the last connection did not answer is sent again by the client itself.
-        if self.events.pending_is_empty() {
-            if let Err(error) = subscribe(&self.hand, &self.filters) {
-                return Some(Event::Subscribed(Err(error)));
-            }
+        // The client may send one again by itself that the last connection did not answer.
+        let asked = match self.purpose {
+            Purpose::Serve => self.hand.subscribe(),
+            Purpose::Leave => self.hand.unsubscribe(),
+        };
+        if let Err(error) = asked {
+            return Event::Subscribed(Err(error));
         }
-        Some(Event::Connected { resumed })
+        let resumed = answer.session_present;
+        Event::Connected {
+            resumed,
+            advice: self.advice(answer),
+        }
+    }
+
+    /// What was not told before.
+    fn advice(&mut self, answer: &ConnAck) -> Vec<Advice> {
+        let mut advice = Terms::read(answer).advice(&self.config);
+        if self.told == advice {
+            advice.clear();
+        } else {
+            self.told.clone_from(&advice);
+        }
+        if !answer.session_present && self.purpose == Purpose::Serve {
+            advice.push(terms::new_session());
+        }
+        advice
+    }
+
+    /// Once the subscriptions are there, those that do the same are ended.
+    fn tidy_up(&mut self) -> Result<(), String> {
+        if !std::mem::take(&mut self.obsolete) {
+            return Ok(());
+        }
+        let obsolete = self.hand.subscriptions.obsolete().to_vec();
+        self.hand.end(obsolete)
     }
 
     fn on_lost(&mut self, error: &ConnectionError) -> Event {
@@ -220,55 +296,6 @@ impl Source {
         self.pause = Some(self.backoff.pause());
         Event::Lost(describe(error, &self.client_id, lasted))
     }
-}
-
-/// Why a connection is gone that had lasted this long, in one line.
-fn describe(error: &ConnectionError, client_id: &str, lasted: Option<Duration>) -> String {
-    let name = || one_line(client_id);
-    match error {
-        ConnectionError::MqttState(StateError::ServerDisconnect {
-            reason_code: DisconnectReasonCode::SessionTakenOver,
-            ..
-        }) => format!("another client has connected as {}", name()),
-        // Mosquitto 2.0 says no more when the session is taken over.
-        ConnectionError::MqttState(StateError::ConnectionAborted)
-            if lasted.is_some_and(|lasted| lasted < STABLE) =>
-        {
-            format!(
-                "the broker closed the connection; perhaps another client connects as {}",
-                name()
-            )
-        }
-        ConnectionError::MqttState(StateError::ConnectionAborted) => {
-            "the broker closed the connection".to_owned()
-        }
-        ConnectionError::ConnectionRefused(code) => format!("it refused: {code:?}"),
-        ConnectionError::Timeout(_) => "no answer in time".to_owned(),
-        other => one_line(&other.to_string()),
-    }
-}
-
-fn subscribe(client: &AsyncClient, filters: &[String]) -> Result<(), String> {
-    let filters = filters.iter().map(|filter| {
-        SubscribeFilterInput::new(filter.clone(), QoS::AtLeastOnce)
-            .retain_forward_rule(RetainForwardRule::OnNewSubscribe)
-    });
-    client
-        .try_subscribe_many(filters)
-        .map_err(|e| one_line(&e.to_string()))
-}
-
-fn read_answer(answer: &SubAck, filters: &[String]) -> Result<(), String> {
-    for (index, code) in answer.return_codes.iter().enumerate() {
-        if *code != SubscribeReasonCode::Success(QoS::AtLeastOnce) {
-            let filter = filters.get(index).map_or("?", String::as_str);
-            return Err(format!(
-                "the broker answered {code:?} to the subscription {}",
-                one_line(filter)
-            ));
-        }
-    }
-    Ok(())
 }
 
 impl From<Publish> for Message {
@@ -282,41 +309,7 @@ impl From<Publish> for Message {
             payload: publish.payload.to_vec().into(),
             packet_id: (publish.qos != QoS::AtMostOnce).then_some(publish.pkid),
             retained: publish.retain,
+            received_at: None,
         }
-    }
-}
-
-/// Tells the client that it has nothing of its own in flight, which is true: this connection never
-/// publishes. Without it, the client would take part in a session that only the broker remembers
-/// (after every restart of the bridge), but would refuse to send a SUBSCRIBE there, and changed
-/// topic filters would never take effect.
-#[derive(Debug)]
-struct NothingInFlight;
-
-type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, SessionStoreError>> + Send + 'a>>;
-
-impl SessionStore for NothingInFlight {
-    fn load<'a>(&'a self, key: &'a SessionStoreKey) -> Answer<'a, Option<PersistedSession>> {
-        let session = PersistedSession {
-            format_version: 1,
-            client_id: key.client_id().to_owned(),
-            clean_start: false,
-            session_expiry_interval: None,
-            outgoing_inflight_upper_limit: None,
-            ack_mode: PersistedAckMode::Manual,
-            last_pkid: 0,
-            last_puback: 0,
-            replay: Vec::new(),
-            incoming_qos2: Vec::new(),
-        };
-        Box::pin(async { Ok(Some(session)) })
-    }
-
-    fn save<'a>(&'a self, _: &'a SessionStoreKey, _: &'a PersistedSession) -> Answer<'a, ()> {
-        Box::pin(async { Ok(()) })
-    }
-
-    fn clear<'a>(&'a self, _: &'a SessionStoreKey) -> Answer<'a, ()> {
-        Box::pin(async { Ok(()) })
     }
 }

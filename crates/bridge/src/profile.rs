@@ -2,6 +2,7 @@
 //! and says which commands a message comes to. It never waits and never talks to anybody, so that one
 //! more is one file: the bridge does the carrying.
 
+pub mod aws_shadow;
 pub mod native;
 
 use crate::metrics::NONE;
@@ -18,6 +19,13 @@ pub trait Profile: Send + Sync {
     /// What a message comes to, or why it comes to nothing. `None` where its topic is none of this
     /// profile's.
     fn read(&self, message: &Message) -> Option<Result<Work, Refusal>>;
+
+    /// The device of a message that may wait in a queue until a processor reads it, told without a look
+    /// into the payload. `None` where the topic is none of this profile's, or where the device waits
+    /// for an answer.
+    fn device(&self, _message: &Message) -> Option<Result<String, Refusal>> {
+        None
+    }
 }
 
 /// A filter of topics.
@@ -62,6 +70,12 @@ impl Profiles {
             .iter()
             .flat_map(|profile| profile.filters())
             .collect()
+    }
+
+    /// The device of a message that may wait in a queue, by the profile of that name.
+    pub fn device(&self, message: &Message) -> Option<(&'static str, Result<String, Refusal>)> {
+        let mut profiles = self.0.iter();
+        profiles.find_map(|profile| Some((profile.name(), profile.device(message)?)))
     }
 
     pub fn read(&self, message: &Message) -> Reading {

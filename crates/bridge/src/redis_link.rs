@@ -95,8 +95,8 @@ impl Link {
     }
 
     /// Sends all commands in one pipeline. The answers come in the same order, one for each command
-    /// of a work; for a transaction that was not run, one error for all of it. An outer error means
-    /// that nothing is known about any of them.
+    /// of a work, which may have none; for a transaction that was not run, one error for all of it.
+    /// An outer error means that nothing is known about any of them.
     pub async fn send<'w>(
         &mut self,
         works: impl Iterator<Item = &'w Work> + Clone,
@@ -115,6 +115,9 @@ impl Link {
             }
         }
         let expected = pipeline.len();
+        if expected == 0 {
+            return Ok(works.map(|_| Answers::new()).collect());
+        }
         let answers: Vec<RedisResult<Value>> = pipeline
             .ignore_errors()
             .query_async(&mut self.connection)
@@ -135,8 +138,8 @@ pub type Answers = Vec<RedisResult<Value>>;
 
 /// Takes what belongs to this work.
 fn collect(work: &Work, answers: &mut impl Iterator<Item = RedisResult<Value>>) -> Answers {
-    if work.commands.len() == 1 {
-        return answers.next().into_iter().collect();
+    if work.commands.len() <= 1 {
+        return answers.take(work.commands.len()).collect();
     }
     // MULTI and the commands are answered, and then EXEC, which has the answers that count. Where one
     // of them was not taken, its own error says more than EXEC's.

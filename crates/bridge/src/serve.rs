@@ -4,15 +4,17 @@
 use crate::config::{Config, Peers};
 use crate::dead_letters::DeadLetters;
 use crate::http::{self, Pages};
+use crate::ingress::reader::Reader;
 use crate::ingress::refusals::Refusals;
 use crate::ingress::worker::{Report, Worker};
 use crate::ingress::{Ingress, Names, Shared};
 use crate::metrics::Metrics;
 use crate::mqtt::outbox::Outbox;
 use crate::mqtt::publisher::Publisher;
-use crate::mqtt::{self, Event};
+use crate::mqtt::{self, Event, Purpose, Source};
 use crate::probes::{Probes, MQTT, REDIS};
 use crate::profile::Profiles;
+use crate::queue::Enqueue;
 use crate::redis_link::{Server, Target};
 use crate::service::Service;
 use std::sync::Arc;
@@ -42,8 +44,16 @@ pub struct Plan {
     pub warnings: Vec<String>,
 }
 
-/// Runs until told to stop. An error is one of configuration.
-pub async fn run(config: &Config, plan: Plan, mut stop: Stop) -> Result<(), String> {
+/// What carries messages.
+pub struct Parts {
+    pub probes: Arc<Probes>,
+    pub ingress: Ingress,
+    pub source: Source,
+    pub from_workers: UnboundedReceiver<Report>,
+}
+
+/// Starts everything but the connection that messages come on. An error is one of configuration.
+pub async fn prepare(config: &Config, plan: Plan, purpose: Purpose) -> Result<Parts, String> {
     let Plan {
         peers,
         profiles,
@@ -63,15 +73,14 @@ pub async fn run(config: &Config, plan: Plan, mut stop: Stop) -> Result<(), Stri
     for warning in warnings {
         warn!("{warning}");
     }
-    let filters = profiles.filters().into_iter().map(|f| f.filter).collect();
-    let (hand, mut source) = mqtt::prepare(&config.mqtt, &peers.broker, filters)?;
+    let (hand, source) = mqtt::prepare(&config.mqtt, &peers.broker, profiles.filters(), purpose)?;
     let metrics = Arc::new(Metrics::new(&profiles.names()));
     let probes = Arc::new(Probes::new(&[MQTT, REDIS], metrics.clone()));
     let pages = Pages { metrics, probes };
     if let Some(address) = config.http.address()? {
         http::start(address, pages.clone()).await?;
     }
-    let (shared, mut from_workers) = start_workers(config, &peers.redis, pages.clone());
+    let (shared, from_workers) = start_workers(config, &peers.redis, pages);
     let publisher = Publisher::new(
         &config.mqtt,
         &peers.broker,
@@ -79,7 +88,26 @@ pub async fn run(config: &Config, plan: Plan, mut stop: Stop) -> Result<(), Stri
         MAX_IN_FLIGHT,
     );
     tokio::spawn(publisher.run());
-    let mut ingress = Ingress::new(&config.mqtt, names, profiles, hand, shared);
+    let reader = match config.queue.enabled {
+        false => Reader::Apply(profiles),
+        true => Reader::Enqueue(profiles, Enqueue::new(config.queue.clone())),
+    };
+    Ok(Parts {
+        probes: shared.probes.clone(),
+        ingress: Ingress::new(&config.mqtt, names, reader, hand, shared),
+        source,
+        from_workers,
+    })
+}
+
+/// Runs until told to stop. An error is one of configuration.
+pub async fn run(config: &Config, plan: Plan, mut stop: Stop) -> Result<(), String> {
+    let Parts {
+        probes,
+        mut ingress,
+        mut source,
+        mut from_workers,
+    } = prepare(config, plan, Purpose::Serve).await?;
     let service = Service::new(std::env::var("NOTIFY_SOCKET").ok().as_deref());
     service.started();
     let mut tick = interval(Duration::from_secs(1));
@@ -98,8 +126,8 @@ pub async fn run(config: &Config, plan: Plan, mut stop: Stop) -> Result<(), Stri
                 event = &mut next, if !ingress.is_full() => break event,
                 Some(report) = from_workers.recv() => ingress.on_report(report),
                 _ = tick.tick() => {
-                    pages.probes.beat();
-                    service.beat(&pages.probes);
+                    probes.beat();
+                    service.beat(&probes);
                     ingress.on_tick();
                 }
                 Some(()) = stop.recv() => {

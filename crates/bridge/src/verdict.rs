@@ -55,10 +55,13 @@ impl Outcome {
 /// Judges an error reply by its code (the first word) and the rest of its text.
 pub fn judge(code: &str, text: &str) -> Verdict {
     match code {
-        "LOADING" | "BUSY" | "CLUSTERDOWN" | "TRYAGAIN" | "OOM" | "NOREPLICAS" | "MISCONF" => {
+        "LOADING" | "BUSY" | "CLUSTERDOWN" | "TRYAGAIN" | "OOM" | "MISCONF" | "QUEUEFULL" => {
             Verdict::Retry
         }
-        "READONLY" | "MASTERDOWN" | "NOAUTH" | "WRONGPASS" | "MOVED" | "ASK" => Verdict::Reconnect,
+        // Where Sentinels watch, a master without replicas may not be the master any more.
+        "READONLY" | "MASTERDOWN" | "NOREPLICAS" | "NOAUTH" | "WRONGPASS" | "MOVED" | "ASK" => {
+            Verdict::Reconnect
+        }
         // The module is not loaded (yet).
         "ERR" if text.starts_with("unknown command") => Verdict::Retry,
         // A user that may not run the command is the operator's fault. A user that may not touch
@@ -105,7 +108,7 @@ mod tests {
             "CLUSTERDOWN Hash slot not served",
             "TRYAGAIN the slot is moving",
             "OOM command not allowed when used memory > 'maxmemory'.",
-            "NOREPLICAS Not enough good replicas to write.",
+            "QUEUEFULL the queue 'ingest:3' holds 100000 messages, MAXLEN 100000 allows no more",
             "MISCONF Redis is configured to save RDB snapshots, but it's currently unable to.",
             "ERR unknown command 'DEVICE.HEARTBEAT', with args beginning with: 'd1' ",
         ] {
@@ -118,6 +121,7 @@ mod tests {
         for reply in [
             "READONLY You can't write against a read only replica.",
             "MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'.",
+            "NOREPLICAS Not enough good replicas to write.",
             "NOAUTH Authentication required.",
             "WRONGPASS invalid username-password pair or user is disabled.",
             "NOPERM User bridge has no permissions to run the 'device.heartbeat' command",

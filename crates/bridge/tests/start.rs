@@ -200,8 +200,8 @@ fn a_wrong_configuration_ends_it_with_one_line() {
             "/nowhere/x.toml: No such file",
         ),
         (
-            vec!["--redis", "rediss://:secret@h"],
-            "redis.url asks for TLS",
+            vec!["--redis", "redis+sentinel://:secret@h"],
+            "redis.url does not end with the name of the master",
         ),
         (vec!["--redis", "redis://:secret@h/3"], "database 0"),
         (

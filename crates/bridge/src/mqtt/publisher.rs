@@ -10,8 +10,8 @@
 //! confirmed, messages go one at a time; one that ends the connection five times is refused.
 
 use super::address::BrokerAddress;
+use super::connection::{describe, options};
 use super::outbox::{Fate, Item, Outbox};
-use super::{describe, options};
 use crate::backoff::Backoff;
 use crate::config::MqttConfig;
 use crate::health::{Change, Health};

@@ -1,6 +1,7 @@
 //! devicestate's own topics, `<prefix>/<id>/heartbeat` and its like, and the topics of the rules for
 //! users' own protobuf. See `docs/bridge.md`.
 
+mod device_types;
 mod pattern;
 mod payload;
 mod routes;
@@ -12,7 +13,6 @@ pub use topic::check_prefix;
 use super::{Filter, Profile, Refusal};
 use crate::mqtt::Message;
 use crate::work::Work;
-use payload::DeviceCommand;
 use routes::{Format, Route};
 use topic::TopicError;
 
@@ -30,23 +30,43 @@ impl Native {
         }
     }
 
-    fn command(&self, route: Route<'_>, message: &Message) -> Result<DeviceCommand, String> {
+    fn route(&self, message: &Message) -> Option<Result<Route<'_>, Refusal>> {
+        let content_type = message.content_type.as_deref();
+        match self.routes.find(&message.topic, content_type) {
+            Ok(route) => Some(Ok(route)),
+            Err(TopicError::OtherPrefix) => None,
+            Err(error) => Some(Err(Refusal {
+                device: None,
+                reason: error.to_string(),
+            })),
+        }
+    }
+
+    fn check_size(&self, message: &Message) -> Result<(), String> {
         let (size, most) = (message.payload.len(), self.max_payload);
         if size > most {
             return Err(format!(
                 "the payload has {size} bytes, more than max_payload ({most})"
             ));
         }
+        Ok(())
+    }
+
+    fn work(&self, route: Route<'_>, message: &Message) -> Result<Work, String> {
+        self.check_size(message)?;
+        let most = self.max_payload;
         let Route {
             kind,
             device,
             format,
         } = route;
         let (payload, retained) = (&message.payload, message.retained);
-        match format? {
+        let command = match format? {
             Format::Json => payload::parse(kind, device, payload, retained),
             Format::Protobuf(schema) => payload::decode(schema, device, payload, retained, most),
-        }
+            Format::ByDeviceType(types) => return Ok(types.work(device, most)),
+        };
+        command.map(Work::from)
     }
 }
 
@@ -66,27 +86,27 @@ impl Profile for Native {
     }
 
     fn read(&self, message: &Message) -> Option<Result<Work, Refusal>> {
-        let found = self
-            .routes
-            .find(&message.topic, message.content_type.as_deref());
-        let route = match found {
-            Ok(route) => route,
-            Err(TopicError::OtherPrefix) => return None,
-            Err(error) => {
-                return Some(Err(Refusal {
-                    device: None,
-                    reason: error.to_string(),
-                }))
-            }
-        };
-        let device = route.device.clone();
-        let work = match self.command(route, message) {
-            Ok(command) => Ok(command.into()),
-            Err(reason) => Err(Refusal {
+        let work = self.route(message)?.and_then(|route| {
+            let device = route.device.clone();
+            self.work(route, message).map_err(|reason| Refusal {
                 device: Some(device),
                 reason,
-            }),
-        };
+            })
+        });
         Some(work)
+    }
+
+    fn device(&self, message: &Message) -> Option<Result<String, Refusal>> {
+        let device = self.route(message)?.and_then(|route| {
+            let device = route.device;
+            match self.check_size(message) {
+                Ok(()) => Ok(device),
+                Err(reason) => Err(Refusal {
+                    device: Some(device),
+                    reason,
+                }),
+            }
+        });
+        Some(device)
     }
 }

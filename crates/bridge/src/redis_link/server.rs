@@ -23,7 +23,7 @@ pub struct Server {
 
 #[derive(Clone)]
 enum Kind {
-    Fixed(Client),
+    Fixed(Box<Client>),
     Watched(Arc<Sentinels>),
 }
 
@@ -65,7 +65,7 @@ impl Server {
                     None => Client::open(info),
                 };
                 Ok(Server {
-                    kind: Kind::Fixed(client.map_err(|e| e.to_string())?),
+                    kind: Kind::Fixed(Box::new(client.map_err(|e| e.to_string())?)),
                     shown,
                 })
             }
@@ -93,7 +93,7 @@ impl Server {
     /// What to connect to, now.
     pub async fn client(&self) -> RedisResult<Client> {
         match &self.kind {
-            Kind::Fixed(client) => Ok(client.clone()),
+            Kind::Fixed(client) => Ok(client.as_ref().clone()),
             Kind::Watched(sentinels) => sentinels.master().await,
         }
     }

@@ -14,20 +14,30 @@ pub struct Broker {
 
 impl Broker {
     pub fn start() -> Broker {
-        let mut broker = Broker::stopped();
+        Broker::start_with(&[])
+    }
+
+    /// With lines of mosquitto.conf of its own. They come last, and may begin another listener.
+    pub fn start_with(lines: &[&str]) -> Broker {
+        let mut broker = Broker::stopped_with(lines);
         broker.resume();
         broker
     }
 
     /// One that has a port, but does not run yet.
     pub fn stopped() -> Broker {
+        Broker::stopped_with(&[])
+    }
+
+    fn stopped_with(lines: &[&str]) -> Broker {
         let folder = tempfile::tempdir().unwrap();
         let port = free_port();
         let settings = format!(
             "listener {port} 127.0.0.1\nallow_anonymous true\nuser root\n\
              persistence true\npersistence_location {}/\nmax_queued_messages 100000\n\
-             max_inflight_messages 1000\nlog_dest none\n",
-            folder.path().display()
+             max_inflight_messages 1000\nlog_dest none\n{}\n",
+            folder.path().display(),
+            lines.join("\n")
         );
         std::fs::write(folder.path().join("mosquitto.conf"), settings).unwrap();
         Broker {

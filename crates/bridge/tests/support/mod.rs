@@ -5,9 +5,13 @@
 
 pub mod bridge;
 pub mod broker;
+pub mod certificates;
 pub mod http;
+pub mod monitor;
 pub mod redis;
+pub mod sentinel;
 pub mod server;
+pub mod subscriber;
 
 use std::net::TcpListener;
 use std::process::{Child, Command};
@@ -34,9 +38,13 @@ pub fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
 
 /// Asks a process to end, as an operator would.
 pub fn terminate(child: &Child) {
+    signal(child, "-TERM");
+}
+
+pub fn signal(child: &Child, signal: &str) {
     let pid = child.id().to_string();
-    let told = Command::new("kill").args(["-TERM", &pid]).status().unwrap();
-    assert!(told.success());
+    let sent = Command::new("kill").args([signal, &pid]).status().unwrap();
+    assert!(sent.success());
 }
 
 pub fn heartbeat(device: &str) -> String {
