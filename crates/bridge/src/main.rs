@@ -51,7 +51,7 @@ fn main() -> ExitCode {
         Command::Run => block_on(run(&config, plan)).map(|()| true),
         Command::Check => block_on(check::run(&config, plan)),
         Command::Leave => block_on(leave(&config, plan)).map(|()| true),
-        Command::Process(what) => block_on(process(&config, plan, what)).map(|()| true),
+        Command::Process(what) => block_on(process(&config, plan, what)),
         Command::Replay(choice) => block_on(replay::run(&config, plan, &choice)),
     };
     match outcome {
@@ -80,7 +80,7 @@ async fn run(config: &Config, plan: Plan) -> Result<(), String> {
     serve::run(config, plan, stop_signals()?).await
 }
 
-async fn process(config: &Config, plan: Plan, what: process::Flags) -> Result<(), String> {
+async fn process(config: &Config, plan: Plan, what: process::Flags) -> Result<bool, String> {
     process::run(config, plan, what, stop_signals()?).await
 }
 

@@ -20,18 +20,19 @@ use crate::mqtt::outbox::Outbox;
 use crate::probes::{Probes, REDIS};
 use crate::redis_link::{Server, Target};
 use crate::serve::{Plan, Stop};
+use crate::service::Service;
 use crate::text::one_line;
 use consumer::{Consumer, Order};
 use leases::Leases;
 use queues::Queues;
-use std::net::SocketAddr;
+use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc::{unbounded_channel, UnboundedSender};
 use tokio::sync::{watch, Mutex};
 use tokio::task::JoinSet;
 use tokio::time::{interval, sleep_until};
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
 /// How long giving back may take.
 const GIVE_UP: Duration = Duration::from_secs(1);
@@ -41,18 +42,21 @@ const GIVE_UP: Duration = Duration::from_secs(1);
 pub struct Flags {
     /// Only these queues, e.g. 0-7 or 0,3,8-11
     #[arg(long, value_name = "NUMBERS")]
-    queues: Option<Queues>,
+    pub queues: Option<Queues>,
     /// A name that no other processor has; one that starts again under its old name goes on at once
-    /// [default: the names of machine and process]
+    /// [default: the machine's name and a random number]
     #[arg(long, value_name = "NAME")]
-    worker: Option<String>,
-    /// Where this processor serves metrics and probes, instead of http.listen
-    #[arg(long, value_name = "ADDRESS")]
-    http: Option<SocketAddr>,
+    pub worker: Option<String>,
 }
 
-/// Runs until told to stop. An error is one of configuration, or the end of a consumer.
-pub async fn run(config: &Config, plan: Plan, flags: Flags, mut stop: Stop) -> Result<(), String> {
+/// Runs until told to stop. False if it ended by itself, to be started again. An error is one of
+/// configuration.
+pub async fn run(
+    config: &Config,
+    plan: Plan,
+    flags: Flags,
+    mut stop: Stop,
+) -> Result<bool, String> {
     let queues = match flags.queues {
         Some(queues) => queues.within(config.queue.count)?,
         None => (0..config.queue.count).collect(),
@@ -76,16 +80,14 @@ pub async fn run(config: &Config, plan: Plan, flags: Flags, mut stop: Stop) -> R
     let metrics = Arc::new(Metrics::new(&plan.profiles.names()));
     let probes = Arc::new(Probes::new(&[REDIS], metrics.clone()));
     let pages = Pages { metrics, probes };
-    if let Some(address) = flags
-        .http
-        .map_or_else(|| config.http.address(), |own| Ok(Some(own)))?
-    {
+    if let Some(address) = config.http.address()? {
         http::start(address, pages.clone()).await?;
     }
     let (reports, mut heard) = unbounded_channel();
     let mut processor = Processor {
         shared: Shared::new(config, &pages),
         probes: pages.probes,
+        service: Service::new(std::env::var("NOTIFY_SOCKET").ok().as_deref()),
         health: Health::new(queues.len()),
         redis,
         order: watch::Sender::new(Order::Work),
@@ -93,18 +95,23 @@ pub async fn run(config: &Config, plan: Plan, flags: Flags, mut stop: Stop) -> R
         ready_told: false,
     };
     let mut consumers = processor.start(config, plan, &queues, &name, &reports);
+    processor.service.started();
     let mut tick = interval(Duration::from_secs(1));
     loop {
         tokio::select! {
             ended = consumers.join_next() => match ended {
                 None => break,
                 Some(Ok(())) => {}
-                // The message that it died of is delivered again, and at last is dead.
-                Some(Err(_)) => return Err("a consumer has failed; ending, to start afresh".into()),
+                // The message that it died of is delivered again, alone, and at last is dead.
+                Some(Err(failure)) => {
+                    error!("a consumer has failed: {failure}; ending, to be started again");
+                    return Ok(false);
+                }
             },
             Some(report) = heard.recv() => processor.on_report(report),
             _ = tick.tick() => {
                 processor.probes.beat();
+                processor.service.beat(&processor.probes);
                 processor.shared.refusals.tick();
             }
             Some(()) = stop.recv() => processor.on_stop(config.drain_timeout.0),
@@ -117,12 +124,13 @@ pub async fn run(config: &Config, plan: Plan, flags: Flags, mut stop: Stop) -> R
         }
     }
     processor.summarise();
-    Ok(())
+    Ok(true)
 }
 
 struct Processor {
     shared: Shared,
     probes: Arc<Probes>,
+    service: Service,
     health: Health,
     /// The server as the log names it.
     redis: String,
@@ -213,6 +221,7 @@ impl Processor {
     fn on_stop(&mut self, drain: Duration) {
         if self.order() == Order::Work {
             self.probes.stop();
+            self.service.stopping();
             info!("stopping; finishing what is in hand");
             self.deadline = Instant::now() + drain;
             self.order.send_replace(Order::Finish);
@@ -277,9 +286,10 @@ impl Shared {
     }
 }
 
-/// A name that no other processor has, for as long as this one runs.
+/// A name that no other processor has, and that says on which machine it runs.
 fn own_name() -> String {
     let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     let host: String = host.trim().chars().take(200).collect();
-    format!("{host}-{}", std::process::id())
+    let random = RandomState::new().hash_one(&host) as u32;
+    format!("{host}-{random:08x}")
 }

@@ -5,7 +5,7 @@
 //! `ACL DRYRUN`, that takes no permission beyond those that the bridge has anyway.
 
 use super::Finding;
-use crate::config::Config;
+use crate::config::{Config, ProfileName};
 use redis::Cmd;
 
 /// A command that the bridge runs.
@@ -57,20 +57,43 @@ impl Need {
     }
 }
 
-/// All of them, each with arguments that come to nothing, whatever the server holds.
+/// All of them, each with arguments that come to nothing, whatever the server holds. The number of
+/// arguments is a possible one: a wrong number is told before a missing permission.
 pub fn needs(config: &Config) -> Vec<Need> {
-    let mut needs = vec![
-        Need::must(&["DEVICE.HEARTBEAT", ""]),
-        Need::must(&["DEVICE.OFFLINE", ""]),
+    let mut needs = Vec::new();
+    let native = config.profiles.contains(&ProfileName::Native);
+    let shadow = config.profiles.contains(&ProfileName::AwsShadow);
+    let own_presence = shadow && config.aws_shadow.presence;
+    let applied = native && !config.queue.enabled;
+    if config.queue.enabled {
+        let queue = config.queue.key(0);
+        needs.push(Need::must(&["QUEUE.ADD", &queue, "", "TTL", "0"]).on_key());
+    }
+    if applied || own_presence {
+        needs.push(Need::must(&["DEVICE.HEARTBEAT", ""]));
+    }
+    if applied {
+        needs.push(Need::must(&["DEVICE.OFFLINE", ""]));
+    }
+    if shadow {
+        needs.push(Need::must(&["DEVICE.SHADOW.UPDATE", "", "{}"]));
+        needs.push(Need::must(&["DEVICE.SHADOW.GET", ""]));
+        needs.push(Need::must(&["DEVICE.SHADOW.DEL", ""]));
+    }
+    needs.extend([
         Need::may(&["CLIENT", "SETNAME", "devicestate-bridge-check"]),
         Need::may(&["CLIENT", "ID"]),
         Need::may(&["CLIENT", "LIST", "ID", "0"]),
         Need::may(&["CLIENT", "KILL", "ID", "0"]),
-    ];
+    ]);
     let letters = &config.dead_letters;
     if letters.maxlen > 0 {
         // 0-0 is no id that an entry can have.
         needs.push(Need::must(&["XADD", &letters.key, "0-0", "x", "x"]).on_key());
+    }
+    if own_presence || (shadow && config.aws_shadow.documents) {
+        // A transaction of nothing. The last ones, because it is left open if only EXEC is forbidden.
+        needs.extend([Need::must(&["MULTI"]), Need::must(&["EXEC"])]);
     }
     needs
 }
