@@ -74,6 +74,9 @@ fn needs(config: &Config) -> Vec<Need> {
             Need::must(&["DEVICE.OFFLINE", ""]),
         ]
     };
+    if config.protobuf.asks_for_device_types() && !config.queue.enabled {
+        needs.push(Need::must(&["DEVICE.GET", ""]));
+    }
     needs.extend([
         Need::may(&["CLIENT", "SETNAME", "devicestate-bridge-check"]),
         Need::may(&["CLIENT", "ID"]),
