@@ -112,6 +112,21 @@ fn nothing_is_changed() {
 }
 
 /// The session of a bridge that runs is its own.
+/// One that only receives applies nothing, and needs no more.
+#[test]
+fn a_receiver_needs_the_queues() {
+    let (broker, server) = (Broker::start(), Server::start());
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), "[queue]\nenabled = true\n").unwrap();
+    let config = file.path().to_str().unwrap();
+    let peers = ["--mqtt", &broker.url(), "--redis", &server.url()];
+    let (status, found) = check(&[&["--config", config][..], &peers].concat());
+    assert_eq!(status, Some(0), "{found}");
+    assert!(found.contains("may run QUEUE.ADD"), "{found}");
+    assert!(!found.contains("DEVICE."), "{found}");
+    assert_eq!(server.query::<u64>(&["DBSIZE"]), 0);
+}
+
 #[test]
 fn a_running_bridge_is_not_disturbed() {
     let (broker, server) = (Broker::start(), Server::start());

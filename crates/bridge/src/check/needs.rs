@@ -83,6 +83,9 @@ pub fn needs(config: &Config) -> Vec<Need> {
     if applied {
         needs.push(Need::must(&["DEVICE.OFFLINE", ""]));
     }
+    if applied && config.protobuf.asks_for_device_types() {
+        needs.push(Need::must(&["DEVICE.GET", ""]));
+    }
     if shadow {
         needs.push(Need::must(&["DEVICE.SHADOW.UPDATE", "", "{}"]));
         needs.push(Need::must(&["DEVICE.SHADOW.GET", ""]));
