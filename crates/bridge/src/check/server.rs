@@ -6,7 +6,7 @@
 
 use super::info::Info;
 use super::{Finding, Report};
-use crate::config::Config;
+use crate::config::{AwsShadowConfig, Config, ProfileName};
 use crate::redis_link::{describe, Target};
 use crate::serve::Plan;
 use crate::verdict::{judge, Verdict};
@@ -65,18 +65,40 @@ impl Need {
 
 /// All of them, each with arguments that come to nothing.
 fn needs(config: &Config) -> Vec<Need> {
-    let mut needs = vec![
-        Need::must(&["DEVICE.HEARTBEAT", ""]),
-        Need::must(&["DEVICE.OFFLINE", ""]),
+    let native = config.profiles.contains(&ProfileName::Native);
+    let aws_shadow = config.profiles.contains(&ProfileName::AwsShadow);
+    let AwsShadowConfig {
+        documents,
+        presence,
+    } = config.aws_shadow;
+    let mut needs = Vec::new();
+    if native || (aws_shadow && presence) {
+        needs.push(Need::must(&["DEVICE.HEARTBEAT", ""]));
+    }
+    if native {
+        needs.push(Need::must(&["DEVICE.OFFLINE", ""]));
+    }
+    if aws_shadow {
+        needs.extend([
+            Need::must(&["DEVICE.SHADOW.UPDATE", "", ""]),
+            Need::must(&["DEVICE.SHADOW.GET", ""]),
+            Need::must(&["DEVICE.SHADOW.DEL", ""]),
+        ]);
+    }
+    needs.extend([
         Need::may(&["CLIENT", "SETNAME", "devicestate-bridge-check"]),
         Need::may(&["CLIENT", "ID"]),
         Need::may(&["CLIENT", "LIST", "ID", "0"]),
         Need::may(&["CLIENT", "KILL", "ID", "0"]),
-    ];
+    ]);
     let letters = &config.dead_letters;
     if letters.maxlen > 0 {
         // 0-0 is no id that an entry can have.
         needs.push(Need::must(&["XADD", &letters.key, "0-0", "x", "x"]).on_key());
+    }
+    // Last, because nothing else is answered between the two.
+    if aws_shadow && (documents || presence) {
+        needs.extend([Need::must(&["MULTI"]), Need::must(&["EXEC"])]);
     }
     needs
 }
