@@ -12,6 +12,7 @@ mod log;
 mod login;
 mod mqtt;
 mod profiles;
+mod queue;
 mod redis;
 mod span;
 mod tls;
@@ -24,6 +25,7 @@ pub use self::log::{LogFormat, LogLevel};
 pub use self::login::Login;
 pub use self::mqtt::MqttConfig;
 pub use self::profiles::{AwsShadowConfig, ProfileName};
+pub use self::queue::QueueConfig;
 pub use self::redis::RedisConfig;
 pub use self::span::Span;
 pub use self::tls::TlsConfig;
@@ -53,6 +55,7 @@ pub struct Config {
     pub http: HttpConfig,
     pub protobuf: ProtobufConfig,
     pub aws_shadow: AwsShadowConfig,
+    pub queue: QueueConfig,
 }
 
 impl Default for Config {
@@ -69,6 +72,7 @@ impl Default for Config {
             http: HttpConfig::default(),
             protobuf: ProtobufConfig::default(),
             aws_shadow: AwsShadowConfig::default(),
+            queue: QueueConfig::default(),
         }
     }
 }
@@ -106,6 +110,7 @@ impl Config {
         self.dead_letters.check()?;
         self.downlink.check()?;
         self.http.address()?;
+        self.queue.check()?;
         between("drain_timeout", self.drain_timeout, Duration::ZERO, HOUR)?;
         Ok(Peers {
             broker: self.mqtt.broker(&env)?,

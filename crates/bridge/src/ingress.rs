@@ -3,9 +3,10 @@
 
 mod drops;
 pub mod jobs;
+pub mod reader;
 pub mod refusals;
 mod room;
-mod window;
+pub mod window;
 pub mod worker;
 
 use crate::config::MqttConfig;
@@ -16,9 +17,10 @@ use crate::metrics::Metrics;
 use crate::mqtt::outbox::Outbox;
 use crate::mqtt::{Advice, Event, Hand, Message};
 use crate::probes::{Probes, MQTT, REDIS};
-use crate::profile::{Profiles, Reading};
+use crate::profile::Reading;
 use drops::Drops;
 use jobs::{Job, Queue};
+use reader::Reader;
 use refusals::Refusals;
 use room::Room;
 use std::sync::Arc;
@@ -31,7 +33,7 @@ use worker::{Report, Settled};
 const SUBSCRIBE_AGAIN: Duration = Duration::from_secs(30);
 
 pub struct Ingress {
-    profiles: Arc<Profiles>,
+    reader: Reader,
     hand: Hand,
     window: Window,
     shared: Shared,
@@ -75,7 +77,7 @@ impl Ingress {
     pub fn new(
         config: &MqttConfig,
         names: Names,
-        profiles: Arc<Profiles>,
+        reader: Reader,
         hand: Hand,
         shared: Shared,
     ) -> Self {
@@ -84,7 +86,7 @@ impl Ingress {
             limit.get_or_create(&[("qos", qos)]).set(bytes as i64);
         }
         Ingress {
-            profiles,
+            reader,
             hand,
             window: Window::default(),
             broker: Health::new(1),
@@ -190,7 +192,7 @@ impl Ingress {
     }
 
     fn on_message(&mut self, message: Message) {
-        let Reading { profile, outcome } = self.profiles.read(&message);
+        let Reading { profile, outcome } = self.reader.read(&message);
         self.shared.metrics.messages.received.add(profile, 1);
         let ticket = message.packet_id.map(|id| self.window.admit(id));
         let work = match outcome {
@@ -385,6 +387,7 @@ impl Ingress {
         let dead_letters = messages.dead.total();
         let retried = messages.retried.total();
         let dropped = messages.dropped.total();
+        let queued = messages.queued.total();
         let left = self.window.len().max(self.room.jobs());
         info!(
             received,
@@ -393,9 +396,11 @@ impl Ingress {
             dead_letters,
             retried,
             dropped,
+            queued,
             left_to_the_broker = left,
             "stopped: received {received}, applied {applied}, refused {refused}, dead letters \
-             {dead_letters}, retried {retried}, dropped {dropped}, left to the broker {left}"
+             {dead_letters}, retried {retried}, dropped {dropped}, queued {queued}, left to the \
+             broker {left}"
         );
     }
 }

@@ -23,6 +23,13 @@ pub trait Profile: Send + Sync {
     /// profile's.
     fn read(&self, message: &Message) -> Option<Result<Work, Refusal>>;
 
+    /// The device of a message that may wait in a queue until a processor reads it, told without a look
+    /// into the payload. `None` where the topic is none of this profile's, or where the device waits
+    /// for an answer.
+    fn device(&self, _message: &Message) -> Option<Result<String, Refusal>> {
+        None
+    }
+
     /// Whether deltas are told to devices that are offline, too.
     fn tells_offline(&self) -> bool {
         false
@@ -126,6 +133,12 @@ impl Profiles {
             .iter()
             .flat_map(|profile| profile.filters())
             .collect()
+    }
+
+    /// The device of a message that may wait in a queue, by the profile of that name.
+    pub fn device(&self, message: &Message) -> Option<(&'static str, Result<String, Refusal>)> {
+        let mut profiles = self.0.iter();
+        profiles.find_map(|profile| Some((profile.name(), profile.device(message)?)))
     }
 
     pub fn read(&self, message: &Message) -> Reading {

@@ -6,6 +6,7 @@ use crate::dead_letters::DeadLetters;
 use crate::downlink::bell::Bell;
 use crate::downlink::{self, Downlink, Running};
 use crate::http::{self, Pages};
+use crate::ingress::reader::Reader;
 use crate::ingress::refusals::Refusals;
 use crate::ingress::worker::{Report, Worker};
 use crate::ingress::{Ingress, Names, Shared};
@@ -15,6 +16,7 @@ use crate::mqtt::publisher::Publisher;
 use crate::mqtt::{self, Event, Purpose, Source};
 use crate::probes::{Probes, MQTT, REDIS};
 use crate::profile::Profiles;
+use crate::queue::Enqueue;
 use crate::redis_link::{Server, Target};
 use crate::service::Service;
 use std::sync::Arc;
@@ -91,9 +93,13 @@ pub async fn prepare(config: &Config, plan: Plan, purpose: Purpose) -> Result<Pa
         Purpose::Serve => start_downlink(config, &peers.redis, profiles.clone(), &shared),
         Purpose::Leave => Running::default(),
     };
+    let reader = match config.queue.enabled {
+        false => Reader::Apply(profiles),
+        true => Reader::Enqueue(profiles, Enqueue::new(config.queue.clone())),
+    };
     Ok(Parts {
         probes: shared.probes.clone(),
-        ingress: Ingress::new(&config.mqtt, names, profiles, hand, shared),
+        ingress: Ingress::new(&config.mqtt, names, reader, hand, shared),
         source,
         from_workers,
         downlink,

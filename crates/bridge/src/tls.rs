@@ -9,6 +9,8 @@ use std::error::Error;
 use std::io;
 use std::sync::Arc;
 
+const WANTS_CERTIFICATE: AlertDescription = AlertDescription::CertificateRequired;
+
 /// Certificates in PEM, and what they come to.
 #[derive(Clone)]
 pub struct Tls {
@@ -101,6 +103,7 @@ fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, String> {
 /// are the same at every attempt (those of rustls have the time in them).
 pub fn explain(error: &(dyn Error + 'static)) -> Option<String> {
     let mut error = Some(error);
+    let text = error.map(ToString::to_string).unwrap_or_default();
     while let Some(this) = error {
         if let Some(tls) = this.downcast_ref::<rustls::Error>() {
             return Some(in_words(tls));
@@ -114,7 +117,9 @@ pub fn explain(error: &(dyn Error + 'static)) -> Option<String> {
             this.source()
         };
     }
-    None
+    // The MQTT client keeps no more than the text of what ends a connection.
+    text.contains("received fatal alert: CertificateRequired")
+        .then(|| in_words(&rustls::Error::AlertReceived(WANTS_CERTIFICATE)))
 }
 
 fn in_words(error: &rustls::Error) -> String {
@@ -126,7 +131,8 @@ fn in_words(error: &rustls::Error) -> String {
             CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
                 "its certificate is not valid yet".to_owned()
             }
-            CertificateError::UnknownIssuer => {
+            // A CA of the same name with another key makes a bad signature.
+            CertificateError::UnknownIssuer | CertificateError::BadSignature => {
                 "its certificate is signed by none of the CAs that are trusted here".to_owned()
             }
             CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
@@ -134,7 +140,7 @@ fn in_words(error: &rustls::Error) -> String {
             }
             other => format!("its certificate cannot be trusted: {other:?}"),
         },
-        rustls::Error::AlertReceived(AlertDescription::CertificateRequired) => {
+        rustls::Error::AlertReceived(WANTS_CERTIFICATE) => {
             "it wants a client certificate".to_owned()
         }
         rustls::Error::AlertReceived(alert) => {

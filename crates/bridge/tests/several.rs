@@ -148,7 +148,7 @@ fn what_the_broker_drops_is_told() {
 #[test]
 fn what_the_broker_does_not_grant_is_told() {
     let redis = Redis::start();
-    let broker = Broker::start_with(&["max_keepalive 20", "persistent_client_expiration 1h"]);
+    let broker = Broker::start_with(&["max_keepalive 20"]);
     let bridge = Bridge::start(&broker.url(), &redis.url(), "");
     bridge.wait_for("the broker sets keep_alive to 20s");
     bridge.wait_for("the session is new");

@@ -55,11 +55,13 @@ fn both_sides_by_tls_with_a_client_certificate() {
     let mut bridge = Bridge::start(&mqtts, &rediss, &config);
     broker.publish(&heartbeat("a"), "");
     broker.publish(&heartbeat("b"), "");
+    wait_until("both are applied", || {
+        server.query::<u64>(&["DEVICE.COUNT"]) == 2
+    });
     bridge.terminate();
     let (status, summary) = bridge.exit();
     assert_eq!(status, Some(0));
     assert!(summary.contains("applied 2"), "{summary}");
-    assert_eq!(server.query::<u64>(&["DEVICE.COUNT"]), 2);
 }
 
 #[test]
@@ -139,34 +141,13 @@ fn a_server_that_cannot_be_trusted_is_told_in_one_line() {
         ),
     ] {
         let (server, rediss) = server(&authority, &theirs, wants);
-        let attempts = || {
-            let stats: String = server.query(&["INFO", "stats"]);
-            let (_, rest) = stats.split_once("total_connections_received:").unwrap();
-            rest.split_once('\r').unwrap().0.parse::<u64>().unwrap()
-        };
+        let attempts = || server.log().matches("Error accepting").count();
         let bridge = Bridge::launch(&broker.url(), &rediss, &config);
         let line = bridge.wait_for("does not take commands");
         assert!(line.contains(says), "{line}");
-        let (before, mut own) = (attempts(), 0);
-        wait_until("more attempts", || {
-            own += 1;
-            attempts() >= before + own + 6
-        });
+        wait_until("more attempts", || attempts() >= 6);
         assert_eq!(bridge.count("does not take commands"), 1);
     }
-}
-
-/// TLS asked of a port that does not speak it.
-#[test]
-fn a_port_without_tls_is_told() {
-    let (broker, server) = (Broker::start(), Server::start());
-    let authority = Authority::new();
-    let config = section("mqtt", &authority, None) + &section("redis", &authority, None);
-    let mqtts = format!("mqtts://localhost:{}", broker.port);
-    let rediss = format!("rediss://localhost:{}", server.port);
-    let bridge = Bridge::launch(&mqtts, &rediss, &config);
-    bridge.wait_for("does not take commands: it does not speak TLS on this port");
-    bridge.wait_for("no connection to MQTT");
 }
 
 /// Users of their own on both sides, with passwords from files.

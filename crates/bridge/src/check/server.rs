@@ -72,11 +72,14 @@ fn needs(config: &Config) -> Vec<Need> {
         presence,
     } = config.aws_shadow;
     let mut needs = Vec::new();
-    if native || (aws_shadow && presence) {
+    if native && config.queue.enabled {
+        let queue = config.queue.key(0);
+        needs.push(Need::must(&["QUEUE.ADD", &queue, "", "TTL", "0"]).on_key());
+    } else if native {
         needs.push(Need::must(&["DEVICE.HEARTBEAT", ""]));
-    }
-    if native {
         needs.push(Need::must(&["DEVICE.OFFLINE", ""]));
+    } else if presence {
+        needs.push(Need::must(&["DEVICE.HEARTBEAT", ""]));
     }
     if aws_shadow {
         needs.extend([

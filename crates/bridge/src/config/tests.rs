@@ -32,12 +32,14 @@ fn the_example_shows_every_setting_with_its_default() {
             "mqtt",
             "profiles",
             "protobuf",
+            "queue",
             "redis"
         ]
     );
     let section = |name: &str| names(table[name].as_table().unwrap()).len();
     assert_eq!((section("mqtt"), section("redis")), (14, 8));
     assert_eq!((section("dead_letters"), section("aws_shadow")), (2, 2));
+    assert_eq!(section("queue"), 7);
     assert_eq!(section("downlink"), 7);
     assert_eq!(section("http"), 1);
     // `rule` is shown in comments: a list of sections has no default to show.
@@ -97,6 +99,10 @@ fn values_outside_their_range_are_refused() {
         "[redis]\nworkers = 0",
         "[redis]\nbatch = 0",
         "[redis]\nresponse_timeout = \"500ms\"",
+        "[queue]\nkey = \"\"",
+        "[queue]\ncount = 0",
+        "[queue]\nttl = 0",
+        "[queue]\nlease = \"100ms\"",
         "log = \"loud\"",
         "log_format = \"xml\"",
         "[http]\nlisten = \"9464\"",
@@ -120,4 +126,71 @@ fn logins_come_from_the_environment_first() {
     let peers = Config::from_toml(text).unwrap().check(env).unwrap();
     assert_eq!(peers.broker.user.as_deref(), Some("u"));
     assert_eq!(peers.broker.password.as_deref(), Some("m"));
+}
+
+#[test]
+fn a_password_comes_from_a_file_unless_the_environment_has_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| {
+        std::fs::write(folder.path().join(name), text).unwrap();
+        folder.path().join(name).to_str().unwrap().to_owned()
+    };
+    let (first, second) = (write("first", "one\n"), write("second", "two"));
+    let text = "[mqtt]\nurl = \"mqtt://u:zero@h\"\npassword_file = \"first\"";
+    let password = |env: &dyn Fn(&str) -> Option<String>| {
+        let mut config = Config::from_toml(text).unwrap();
+        config.anchor(folder.path());
+        config.check(env).map(|peers| peers.broker.password)
+    };
+    assert_eq!(password(&no_env), Ok(Some("one".to_owned())));
+    let by_file = |name: &str| (name == "DEVICESTATE_MQTT_PASSWORD_FILE").then(|| second.clone());
+    assert_eq!(password(&by_file), Ok(Some("two".to_owned())));
+    let given = |name: &str| match name {
+        "DEVICESTATE_MQTT_PASSWORD" => Some("three".to_owned()),
+        _ => by_file(name),
+    };
+    assert_eq!(password(&given), Ok(Some("three".to_owned())));
+    for wrong in ["", "\n", "two\nlines\n"] {
+        std::fs::write(&first, wrong).unwrap();
+        let error = password(&no_env).unwrap_err();
+        assert!(error.starts_with("mqtt.password_file: "), "{error}");
+    }
+    std::fs::remove_file(&first).unwrap();
+    let error = password(&no_env).unwrap_err();
+    assert!(error.starts_with("mqtt.password_file: "), "{error}");
+}
+
+#[test]
+fn what_nothing_would_use_is_a_mistake() {
+    for (text, says) in [
+        ("[mqtt.tls]\nca = \"x\"", "mqtt.tls is set, but"),
+        ("[redis.tls]\ncert = \"x\"", "redis.tls is set, but"),
+        (
+            "[redis.sentinel]\nuser = \"x\"",
+            "redis.sentinel is set, but",
+        ),
+        (
+            "[mqtt]\nurl = \"mqtts://h\"\n[mqtt.tls]\ncert = \"/dev/null\"",
+            "mqtt.tls needs both",
+        ),
+        (
+            "[redis]\nurl = \"rediss://h\"\n[redis.tls]\nca = \"/dev/null\"",
+            "redis.tls.ca has no certificate",
+        ),
+        (
+            "[redis]\nurl = \"rediss://h\"\n[redis.tls]\nca = \"/nowhere\"",
+            "redis.tls.ca: /nowhere: No such file",
+        ),
+        ("[mqtt]\nshare = \"a/b\"", "mqtt.share"),
+    ] {
+        let error = checked(text).unwrap_err();
+        assert!(error.contains(says), "{error}");
+    }
+}
+
+#[test]
+fn each_instance_has_a_client_id_of_its_own() {
+    let id = |text| Config::from_toml(text).unwrap().mqtt.client_id();
+    assert_eq!(id(""), "devicestate-bridge-0");
+    assert_eq!(id("[mqtt]\nclient_id = \"b\"\ninstance = 12"), "b-12");
 }

@@ -11,11 +11,12 @@ use crate::dead_letters::DeadLetters;
 use crate::downlink::bell::Bell;
 use crate::metrics::Metrics;
 use crate::mqtt::outbox::Outbox;
+use crate::mqtt::Message;
 use crate::probes::REDIS;
 use crate::profile::Refusal;
 use crate::redis_link::{describe, Answers, Identity, Link, Target};
 use crate::verdict::Outcome;
-use crate::work::{Answer, Then};
+use crate::work::{Answer, Then, Work};
 use devicestate_core::escape::Quoted;
 use redis::Value;
 use std::sync::Arc;
@@ -66,9 +67,9 @@ pub struct Worker {
 }
 
 /// Why a round with the server has to be followed by a pause.
-struct Pause {
-    reason: String,
-    reconnect: bool,
+pub struct Pause {
+    pub reason: String,
+    pub reconnect: bool,
 }
 
 impl Worker {
@@ -121,7 +122,7 @@ impl Worker {
     }
 
     /// One batch, or a sign of life when there is nothing to do.
-    async fn round(&self, link: &mut Link) -> Result<(), Pause> {
+    pub async fn round(&self, link: &mut Link) -> Result<(), Pause> {
         let Ok(batch) = tokio::time::timeout(IDLE_PING, self.queue.batch(self.batch)).await else {
             return link.ping().await.map_err(|error| Pause {
                 reason: describe(&error),
@@ -154,7 +155,16 @@ impl Worker {
         let mut again = Vec::new();
         let mut pause: Option<Pause> = None;
         for (job, answers) in batch.into_iter().zip(answers) {
-            match Outcome::of(&answers) {
+            let outcome = match Outcome::of(&answers) {
+                Outcome::Refused(reason) if matches!(job.work.then, Then::IsQueued) => {
+                    Outcome::NotNow {
+                        reason,
+                        reconnect: false,
+                    }
+                }
+                outcome => outcome,
+            };
+            match outcome {
                 Outcome::Confirmed => {
                     match &job.work.then {
                         Then::Settle => messages.applied.add(job.profile, 1),
@@ -169,9 +179,20 @@ impl Worker {
                             self.bell.asked(&job.work.device);
                         }
                         Then::IsDead => messages.dead.add(job.profile, 1),
+                        Then::IsQueued => messages.queued.add(job.profile, 1),
                         Then::Answer(answer) => {
                             messages.applied.add(job.profile, 1);
                             self.answer(answer, &answers);
+                        }
+                        Then::Read(later) => {
+                            match later.read(&job.message, &answers) {
+                                Ok(work) => again.push(job.with(work)),
+                                Err(refusal) => match self.give_up(job, &refusal) {
+                                    Ok(dead) => again.push(dead),
+                                    Err(settled) => done.push(settled),
+                                },
+                            }
+                            continue;
                         }
                     }
                     done.push(Settled::from(&job));
@@ -226,15 +247,25 @@ impl Worker {
             device: Some(std::mem::take(&mut job.work.device)),
             reason,
         };
-        self.refusals
-            .refuse(job.profile, &job.message.topic, &refusal);
-        match self.dead_letters.work(&job.message, &refusal) {
-            Some(work) => {
-                job.work = work;
-                Ok(job)
-            }
+        self.give_up(job, &refusal)
+    }
+
+    fn give_up(&self, job: Job, refusal: &Refusal) -> Result<Job, Settled> {
+        match self.bury(job.profile, &job.message, refusal) {
+            Some(work) => Ok(job.with(work)),
             None => Err(Settled::from(&job)),
         }
+    }
+
+    /// What keeps a message that can never succeed. `None` where none are kept.
+    pub fn bury(
+        &self,
+        profile: &'static str,
+        message: &Message,
+        refusal: &Refusal,
+    ) -> Option<Work> {
+        self.refusals.refuse(profile, &message.topic, refusal);
+        self.dead_letters.work(message, refusal)
     }
 
     /// These jobs are next, except for those that the broker will send again anyway.

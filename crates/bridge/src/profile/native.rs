@@ -2,6 +2,7 @@
 //! users' own protobuf. See `docs/bridge.md`.
 
 mod commands;
+mod device_types;
 mod pattern;
 mod payload;
 mod routes;
@@ -33,6 +34,15 @@ impl Native {
         }
     }
 
+    fn route(&self, message: &Message) -> Option<Result<Route<'_>, Refusal>> {
+        let content_type = message.content_type.as_deref();
+        match self.routes.find(&message.topic, content_type) {
+            Ok(route) => Some(Ok(route)),
+            Err(TopicError::OtherPrefix) => None,
+            Err(error) => Some(Err(no_device(&error))),
+        }
+    }
+
     fn check_size(&self, message: &Message) -> Result<(), String> {
         let (size, most) = (message.payload.len(), self.max_payload);
         if size > most {
@@ -49,7 +59,7 @@ impl Native {
         payload::parse_result(command, device, &message.payload, message.retained)
     }
 
-    fn work(&self, route: Route<'_>, message: &Message) -> Result<DeviceCommand, String> {
+    fn work(&self, route: Route<'_>, message: &Message) -> Result<Work, String> {
         self.check_size(message)?;
         let most = self.max_payload;
         let Route {
@@ -58,10 +68,12 @@ impl Native {
             format,
         } = route;
         let (payload, retained) = (&message.payload, message.retained);
-        match format? {
+        let command = match format? {
             Format::Json => payload::parse(kind, device, payload, retained),
             Format::Protobuf(schema) => payload::decode(schema, device, payload, retained, most),
-        }
+            Format::ByDeviceType(types) => return Ok(types.work(device, most)),
+        };
+        command.map(Work::from)
     }
 }
 
@@ -83,18 +95,32 @@ impl Profile for Native {
     fn read(&self, message: &Message) -> Option<Result<Work, Refusal>> {
         if let Some(topic) = commands::read_result(self.routes.topics(), &message.topic) {
             return Some(match topic {
-                Ok(topic) => finish(topic.device.clone(), self.result(topic, message)),
+                Ok(topic) => {
+                    let device = topic.device.clone();
+                    finish(device, self.result(topic, message).map(Work::from))
+                }
                 Err(error) => Err(no_device(&error)),
             });
         }
-        let found = self
-            .routes
-            .find(&message.topic, message.content_type.as_deref());
-        match found {
-            Ok(route) => Some(finish(route.device.clone(), self.work(route, message))),
-            Err(TopicError::OtherPrefix) => None,
-            Err(error) => Some(Err(no_device(&error))),
-        }
+        let work = self.route(message)?.and_then(|route| {
+            let device = route.device.clone();
+            finish(device, self.work(route, message))
+        });
+        Some(work)
+    }
+
+    fn device(&self, message: &Message) -> Option<Result<String, Refusal>> {
+        let device = self.route(message)?.and_then(|route| {
+            let device = route.device;
+            match self.check_size(message) {
+                Ok(()) => Ok(device),
+                Err(reason) => Err(Refusal {
+                    device: Some(device),
+                    reason,
+                }),
+            }
+        });
+        Some(device)
     }
 
     fn delta(&self, delta: &Delta<'_>) -> Option<Publication> {
@@ -106,8 +132,8 @@ impl Profile for Native {
     }
 }
 
-fn finish(device: String, command: Result<DeviceCommand, String>) -> Result<Work, Refusal> {
-    command.map(Work::from).map_err(|reason| Refusal {
+fn finish(device: String, work: Result<Work, String>) -> Result<Work, Refusal> {
+    work.map_err(|reason| Refusal {
         device: Some(device),
         reason,
     })

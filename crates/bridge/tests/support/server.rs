@@ -109,6 +109,11 @@ impl Server {
         command.query(&mut self.connection()?)
     }
 
+    /// What it has written.
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(self.folder.path().join("server.log")).unwrap_or_default()
+    }
+
     pub fn connection(&self) -> RedisResult<Connection> {
         let connection =
             Client::open(self.url())?.get_connection_with_timeout(Duration::from_secs(5))?;
@@ -126,8 +131,7 @@ impl Server {
 impl Drop for Server {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            let log = std::fs::read_to_string(self.folder.path().join("server.log"));
-            eprintln!("the server wrote:\n{}", log.unwrap_or_default());
+            eprintln!("the server wrote:\n{}", self.log());
         }
         self.kill();
     }
