@@ -22,7 +22,7 @@ mod resync;
 
 use crate::backoff::Backoff;
 use crate::config::DownlinkConfig;
-use crate::mqtt::outbox::{Outbox, Publication};
+use crate::mqtt::outbox::{Fate, Outbox, Publication};
 use crate::profile::Profiles;
 use crate::redis_link::{Identity, Link, Target};
 use crate::seldom::Seldom;
@@ -33,12 +33,13 @@ use look::{Lookout, Seen, COMMANDS};
 use pause::{Condition, Part, Pause};
 use reader::{is_no_group, of_claim, Membership, News, Reader};
 use redis::{Cmd, Value};
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::{interval, sleep, sleep_until};
+use tracing::warn;
 
 /// What the downlink works with.
 pub struct Parts {
@@ -178,6 +179,15 @@ impl Downlink {
         if again {
             entries.retain(|entry| !self.held.iter().any(|held| held.entry == entry.id));
         }
+        if entries.iter().any(|entry| entry.gone) {
+            warn!(
+                "events of {} that were not finished are trimmed: looking at all devices instead",
+                self.membership.stream
+            );
+            if !self.resync().await {
+                return;
+            }
+        }
         let mut errands = Errands::new();
         for event in entries.iter().filter_map(|entry| entry.event.as_ref()) {
             errands.entry(event.device.clone()).or_default().add(event);
@@ -185,7 +195,7 @@ impl Downlink {
         let smooth = self.run_errands(errands).await;
         let until = Instant::now() + self.lease;
         let mut done = Vec::with_capacity(entries.len());
-        for Entry { id, event } in entries {
+        for Entry { id, event, .. } in entries {
             match event {
                 Some(event) if takes_commands(&event.what) && (again || !smooth) => {
                     self.held.push_back(Held {
@@ -250,8 +260,12 @@ impl Downlink {
             while !some.is_empty() {
                 match self.look(&some).await {
                     Ok(Seen { publications, more }) => {
-                        self.publish(publications).await;
-                        some = more;
+                        let late = self.publish(publications).await.into_iter();
+                        let late = late.filter_map(|device| {
+                            let errand = some.get(&device)?.more_commands();
+                            Some((device, errand))
+                        });
+                        some = more.into_iter().chain(late).collect();
                     }
                     Err(pause) => {
                         smooth = false;
@@ -263,14 +277,26 @@ impl Downlink {
         smooth
     }
 
-    async fn publish(&self, publications: Vec<Publication>) {
-        let publish = |publication| self.parts.outbox.publish(publication);
-        let sent: Vec<_> = publications.into_iter().map(publish).collect();
-        for confirmation in sent {
-            // What the broker refuses is counted and logged by the publisher, and will not be taken
-            // the next time either; a command comes again when its lease is over.
-            confirmation.wait().await;
+    /// Publishes all of it. Returns devices whose commands were too late: the broker was away for
+    /// longer than their lease, so they wait again.
+    async fn publish(&self, publications: Vec<(String, Publication)>) -> BTreeSet<String> {
+        let outbox = &self.parts.outbox;
+        let sent: Vec<_> = publications
+            .into_iter()
+            .map(|(device, publication)| (device, outbox.publish(publication)))
+            .collect();
+        let mut expired = BTreeSet::new();
+        for (device, confirmation) in sent {
+            match confirmation.wait().await {
+                // What the broker refuses is counted and logged by the publisher. It would not take it
+                // the next time either.
+                Fate::Confirmed | Fate::Refused => {}
+                Fate::Expired => {
+                    expired.insert(device);
+                }
+            }
         }
+        expired
     }
 
     async fn look(&mut self, errands: &Errands) -> Result<Seen, Pause> {

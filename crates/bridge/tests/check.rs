@@ -125,15 +125,18 @@ fn logins_and_permissions() {
     let (broker, server) = (Broker::start(), Server::start());
     let login = |user: &str| format!("redis://{user}@127.0.0.1:{}", server.port);
     let redis = format!("Redis 127.0.0.1:{}", server.port);
+    let down = "+device.get +device.command.done +device.list +device.shadow.get \
+                +device.shadow.names +device.command.take +multi +exec +xread +xreadgroup +xack \
+                +xautoclaim +xgroup|create +xgroup|setid +xinfo|stream +xinfo|groups";
     for user in [
         "all on >secret ~* +device.heartbeat +device.offline +xadd +ping +client|setname \
          +client|id +client|list +client|kill",
-        "tenant on >secret ~acme:* ~bridge:dead-letters +device.heartbeat +device.offline +xadd \
-         +ping",
+        "tenant on >secret ~acme:* ~device:commands:acme:* ~bridge:dead-letters ~devices:events \
+         %R~devices:registered +device.heartbeat +device.offline +xadd +ping",
         "reader on >secret ~devices:* +device.offline +xadd +ping",
     ] {
         let mut words = vec!["ACL", "SETUSER"];
-        words.extend(user.split_whitespace());
+        words.extend(user.split_whitespace().chain(down.split_whitespace()));
         server.command(&words);
     }
 

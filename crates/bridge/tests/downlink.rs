@@ -280,6 +280,31 @@ fn events_that_were_trimmed_are_made_up_for() {
 }
 
 #[test]
+fn events_that_are_trimmed_while_somebody_has_them_are_made_up_for() {
+    let (broker, server) = (Broker::start(), Server::start());
+    let device = Subscriber::start(&broker, &["devices/a/#"]);
+    let config = "[downlink]\nclaim_after = \"1s\"\n";
+    let mut bridge = Bridge::start(&broker.url(), &server.url(), config);
+    server.command(&["DEVICE.HEARTBEAT", "a", "TIMEOUT", "10m"]);
+    wait_until("all events are acknowledged", || settled(&server));
+    bridge.kill();
+    let id = command(&server, "a", r#"{"do":"it"}"#);
+    let group = ["GROUP", "bridge", "one-that-died"];
+    let taken = [
+        &["XREADGROUP"],
+        &group[..],
+        &["STREAMS", "devices:events", ">"],
+    ]
+    .concat();
+    server.command(&taken);
+    server.command(&["XTRIM", "devices:events", "MAXLEN", "0"]);
+    let bridge = Bridge::start(&broker.url(), &server.url(), config);
+    bridge.wait_for("that were not finished are trimmed");
+    device.wait_for(&format!("devices/a/commands/{id}"), r#"{"do":"it"}"#);
+    wait_until("nothing is left over", || pending(&server) == 0);
+}
+
+#[test]
 fn a_database_that_was_emptied_is_followed_again() {
     let (broker, server) = (Broker::start(), Server::start());
     let device = Subscriber::start(&broker, &["devices/#"]);
@@ -314,6 +339,63 @@ fn a_broker_that_was_away_gets_what_it_missed() {
     device.wait_for("devices/a/delta", r#"{"version":1,"delta":{"on":true}}"#);
     device.wait_for(&format!("devices/a/commands/{id}"), r#"{"do":"it"}"#);
     wait_until("all events are acknowledged", || settled(&server));
+}
+
+#[test]
+fn a_command_whose_lease_ended_while_the_broker_was_away_is_given_all_the_same() {
+    let (mut broker, server) = (Broker::start(), Server::start());
+    let options = ["-i", "device-a", "-c", "-x", "3600"];
+    let device = Subscriber::start_as(&broker, &options, &["devices/a/#"]);
+    let config = "[downlink]\ncommand_lease = \"1s\"\n";
+    let bridge = Bridge::start(&broker.url(), &server.url(), config);
+    server.command(&["DEVICE.HEARTBEAT", "a", "TIMEOUT", "0"]);
+    wait_until("all events are acknowledged", || settled(&server));
+    broker.stop();
+    bridge.wait_for("cannot publish to MQTT");
+    let id = command(&server, "a", r#"{"do":"it"}"#);
+    let listed = || -> BTreeMap<String, Value> {
+        let list: Vec<_> = server.query(&["DEVICE.COMMAND.LIST", "a"]);
+        list.into_iter().next().unwrap()
+    };
+    wait_until("it was taken, and waits again", || {
+        let command = listed();
+        command["deliveries"] == Value::Int(1) && command["state"] == bulk("waiting")
+    });
+    broker.resume();
+    device.wait_for(&format!("devices/a/commands/{id}"), r#"{"do":"it"}"#);
+    wait_until("all events are acknowledged", || settled(&server));
+    // However long the broker was away, that was one delivery more.
+    assert_eq!(listed()["deliveries"], Value::Int(2));
+}
+
+/// What docs/bridge.md says that the bridge's user needs.
+#[test]
+fn the_documented_permissions_are_enough() {
+    let page = include_str!("../../../docs/bridge.md");
+    let start = page.find("ACL SETUSER bridge").expect("the page has it");
+    let rule = page[start..].split("\n```").next().unwrap();
+    let words: Vec<&str> = rule.split_whitespace().filter(|w| *w != "\\").collect();
+    let (broker, server) = (Broker::start(), Server::start());
+    server.command(&words);
+    let device = Subscriber::start(&broker, &["devices/#"]);
+    let url = format!("redis://bridge:secret@127.0.0.1:{}", server.port);
+    let bridge = Bridge::start(&broker.url(), &url, ON);
+    bridge.wait_for("looked at");
+    broker.publish(&heartbeat("a"), r#"{"timeout":"10m"}"#);
+    wait_until("the device is online", || {
+        server.command(&["DEVICE.COUNT", "ONLINE"]) == Value::Int(1)
+    });
+    server.command(&["DEVICE.SHADOW.SET", "a", r#"{"on":true}"#]);
+    device.wait_for("devices/a/delta", r#"{"version":1,"delta":{"on":true}}"#);
+    let id = command(&server, "a", r#"{"do":"it"}"#);
+    let topic = format!("devices/a/commands/{id}");
+    device.wait_for(&topic, r#"{"do":"it"}"#);
+    broker.publish(&format!("{topic}/result"), "");
+    broker.publish("devices/a/will", "");
+    broker.publish("devices/a/nonsense/x/y", "");
+    wait_until("all events are acknowledged", || settled(&server));
+    let refused = bridge.count("refused") + bridge.count("NOPERM") + bridge.count("do not hear");
+    assert_eq!(refused, 0, "{:#?}", bridge.lines());
 }
 
 #[test]

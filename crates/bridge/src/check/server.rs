@@ -12,6 +12,7 @@ use crate::serve::Plan;
 use crate::verdict::{judge, Verdict};
 use redis::aio::MultiplexedConnection;
 use redis::{Cmd, RedisError, Value};
+use std::collections::HashSet;
 use std::io::Write;
 
 /// A command that the bridge runs.
@@ -33,6 +34,14 @@ impl Need {
             name: 1,
             key: false,
             finding: Finding::Fail,
+        }
+    }
+
+    /// A subcommand without which the bridge does not work.
+    fn sub(words: &[&str]) -> Need {
+        Need {
+            name: 2,
+            ..Need::must(words)
         }
     }
 
@@ -65,42 +74,89 @@ impl Need {
 
 /// All of them, each with arguments that come to nothing.
 fn needs(config: &Config) -> Vec<Need> {
-    let native = config.profiles.contains(&ProfileName::Native);
-    let aws_shadow = config.profiles.contains(&ProfileName::AwsShadow);
-    let AwsShadowConfig {
-        documents,
-        presence,
-    } = config.aws_shadow;
-    let mut needs = Vec::new();
-    if native && config.queue.enabled {
-        let queue = config.queue.key(0);
-        needs.push(Need::must(&["QUEUE.ADD", &queue, "", "TTL", "0"]).on_key());
-    } else if native {
-        needs.push(Need::must(&["DEVICE.HEARTBEAT", ""]));
-        needs.push(Need::must(&["DEVICE.OFFLINE", ""]));
-    } else if presence {
-        needs.push(Need::must(&["DEVICE.HEARTBEAT", ""]));
-    }
-    if aws_shadow {
-        needs.extend([
-            Need::must(&["DEVICE.SHADOW.UPDATE", "", ""]),
-            Need::must(&["DEVICE.SHADOW.GET", ""]),
-            Need::must(&["DEVICE.SHADOW.DEL", ""]),
-        ]);
-    }
+    let mut needs = for_native(config);
     needs.extend([
         Need::may(&["CLIENT", "SETNAME", "devicestate-bridge-check"]),
         Need::may(&["CLIENT", "ID"]),
         Need::may(&["CLIENT", "LIST", "ID", "0"]),
         Need::may(&["CLIENT", "KILL", "ID", "0"]),
     ]);
+    needs.extend(for_devices(config));
+    needs.extend(for_aws_shadow(config));
     let letters = &config.dead_letters;
     if letters.maxlen > 0 {
         // 0-0 is no id that an entry can have.
         needs.push(Need::must(&["XADD", &letters.key, "0-0", "x", "x"]).on_key());
     }
-    // Last, because nothing else is answered between the two.
-    if aws_shadow && (documents || presence) {
+    // Two parts of the bridge may need the same.
+    let mut seen = HashSet::new();
+    needs.retain(|need| seen.insert(need.words.clone()));
+    needs
+}
+
+fn for_native(config: &Config) -> Vec<Need> {
+    if !config.profiles.contains(&ProfileName::Native) {
+        return Vec::new();
+    }
+    if config.queue.enabled {
+        let queue = config.queue.key(0);
+        return vec![Need::must(&["QUEUE.ADD", &queue, "", "TTL", "0"]).on_key()];
+    }
+    vec![
+        Need::must(&["DEVICE.HEARTBEAT", ""]),
+        Need::must(&["DEVICE.OFFLINE", ""]),
+    ]
+}
+
+/// For messages to devices, and for what they answer.
+fn for_devices(config: &Config) -> Vec<Need> {
+    let mut needs = vec![
+        Need::must(&["DEVICE.GET", "", "status"]),
+        Need::must(&["DEVICE.COMMAND.DONE", "", "0-1", "OK"]),
+    ];
+    let settings = &config.downlink;
+    if settings.enabled {
+        let (stream, group) = (settings.stream.as_str(), settings.group.as_str());
+        needs.extend([
+            Need::must(&["DEVICE.LIST", "CURSOR", "none"]).on_key(),
+            Need::must(&["DEVICE.SHADOW.GET", ""]),
+            Need::must(&["DEVICE.SHADOW.NAMES", ""]),
+            Need::must(&["DEVICE.COMMAND.TAKE", ""]),
+            // The id of none of these is one that an entry can have.
+            Need::must(&["XREAD", "STREAMS", stream, "none"]).on_key(),
+            Need::must(&["XREADGROUP", "GROUP", group, "", "STREAMS", stream, "none"]).on_key(),
+            Need::must(&["XACK", stream, group, "none"]).on_key(),
+            Need::must(&["XAUTOCLAIM", stream, group, "", "0", "none"]).on_key(),
+            Need::sub(&["XGROUP", "CREATE", stream, group, "none"]).on_key(),
+            Need::sub(&["XGROUP", "SETID", stream, group, "none"]).on_key(),
+            Need::sub(&["XINFO", "STREAM", stream]).on_key(),
+            Need::sub(&["XINFO", "GROUPS", stream]).on_key(),
+            // A transaction of nothing.
+            Need::must(&["MULTI"]),
+            Need::must(&["EXEC"]),
+        ]);
+    }
+    needs
+}
+
+/// For requests of devices that speak AWS shadow topics.
+fn for_aws_shadow(config: &Config) -> Vec<Need> {
+    if !config.profiles.contains(&ProfileName::AwsShadow) {
+        return Vec::new();
+    }
+    let AwsShadowConfig {
+        documents,
+        presence,
+    } = config.aws_shadow;
+    let mut needs = vec![
+        Need::must(&["DEVICE.SHADOW.UPDATE", "", ""]),
+        Need::must(&["DEVICE.SHADOW.GET", ""]),
+        Need::must(&["DEVICE.SHADOW.DEL", ""]),
+    ];
+    if presence {
+        needs.push(Need::must(&["DEVICE.HEARTBEAT", ""]));
+    }
+    if documents || presence {
         needs.extend([Need::must(&["MULTI"]), Need::must(&["EXEC"])]);
     }
     needs
@@ -185,7 +241,8 @@ fn obstacle(need: &Need, error: &RedisError) -> Option<String> {
             describe(error)
         )),
         "NOPERM" if is_final && !need.key => None,
-        "NOPERM" => Some(describe(error)),
+        // What is said of EXEC itself.
+        "NOPERM" | "EXECABORT" => Some(describe(error)),
         _ => (!is_final).then(|| describe(error)),
     }
 }

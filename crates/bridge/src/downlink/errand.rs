@@ -30,6 +30,15 @@ impl Errand {
         }
     }
 
+    /// After commands were taken for the device: those that still wait.
+    pub fn more_commands(&self) -> Errand {
+        Errand {
+            commands: true,
+            asked: self.asked,
+            ..Errand::default()
+        }
+    }
+
     /// Everything, for a device that asks.
     pub fn asked() -> Errand {
         Errand {

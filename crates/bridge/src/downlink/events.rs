@@ -8,6 +8,8 @@ pub struct Entry {
     pub id: String,
     /// `None` where nothing follows from it: it only has to be acknowledged.
     pub event: Option<Event>,
+    /// It was trimmed before it was acknowledged: nobody knows what it was.
+    pub gone: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,7 +30,7 @@ pub enum What {
     Command,
 }
 
-/// Reads `[[id, [name, value, ...]], ...]`. A trimmed entry that was still pending has no fields.
+/// Reads `[[id, [name, value, ...]], ...]`. A trimmed entry that was still pending has null for fields.
 pub fn entries(value: &Value) -> Vec<Entry> {
     items(value)
         .iter()
@@ -39,6 +41,7 @@ pub fn entries(value: &Value) -> Vec<Entry> {
             Some(Entry {
                 id: text(id)?,
                 event: rest.first().and_then(event),
+                gone: rest.first() == Some(&Value::Nil),
             })
         })
         .collect()
@@ -101,6 +104,7 @@ mod tests {
         all.extend(fields);
         let found = entries(&Value::Array(vec![entry("1-0", &all)]));
         assert_eq!((found.len(), found[0].id.as_str()), (1, "1-0"));
+        assert!(!found[0].gone);
         let event = found[0].event.clone()?;
         assert_eq!(event.device, "a");
         Some(event.what)
@@ -138,6 +142,7 @@ mod tests {
         let expected = Entry {
             id: "1-0".into(),
             event: None,
+            gone: true,
         };
         assert_eq!(entries(&gone), [expected]);
         assert_eq!(entries(&Value::Nil), []);

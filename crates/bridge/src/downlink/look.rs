@@ -1,7 +1,7 @@
 //! Looks up what is stored for devices, and makes of it what they are told.
 //!
-//! Two or three round trips serve many devices: what they are and what is outstanding; then the
-//! commands of those that are there, and their named shadows.
+//! A few round trips serve many devices: first what they are, which is enough for those that are not
+//! there; then what is outstanding and which commands wait; last their named shadows.
 
 use super::errand::{Errand, Errands};
 use super::events::{items, text};
@@ -10,15 +10,18 @@ use crate::mqtt::outbox::Publication;
 use crate::profile::{Command, Delta, Profiles};
 use crate::redis_link::{describe, Link};
 use crate::seldom::Seldom;
+use crate::text::one_line;
 use redis::{Cmd, Value};
 use serde::Deserialize;
 use serde_json::value::RawValue;
-use std::sync::Mutex;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 use tracing::warn;
 
 /// Commands taken for one device at a time.
 pub const COMMANDS: usize = 16;
+/// Questions in one pipeline, at most.
+const QUESTIONS: usize = 256;
 
 pub struct Lookout<'a> {
     pub profiles: &'a Profiles,
@@ -30,28 +33,34 @@ pub struct Lookout<'a> {
 /// What came of a look.
 #[derive(Debug, Default)]
 pub struct Seen {
-    pub publications: Vec<Publication>,
+    /// With the device of each.
+    pub publications: Vec<(String, Publication)>,
     /// Devices for which more commands wait.
     pub more: Errands,
 }
 
-/// One question, and what its answer is for.
+/// A question, and what its answer is for.
+#[derive(Debug, Clone)]
 struct Question<'e> {
     device: &'e str,
     errand: &'e Errand,
+    /// Whether the device is online, as far as is known.
+    there: bool,
     about: About,
 }
 
-#[derive(Clone)]
+#[derive(Debug, Clone)]
 enum About {
-    Status,
+    /// Status and delta.
+    Device,
+    Commands,
     Names,
-    /// With what is told whatever it is: a version that an event named.
     Shadow {
+        /// `None` is the classic one.
         name: Option<String>,
+        /// An event's version of it: it is told even if nothing is outstanding.
         told: Option<u64>,
     },
-    Commands,
 }
 
 #[derive(Deserialize)]
@@ -67,123 +76,140 @@ struct State<'a> {
     delta: Option<&'a RawValue>,
 }
 
+impl<'e> Question<'e> {
+    fn about(&self, about: About) -> Question<'e> {
+        Question {
+            about,
+            ..self.clone()
+        }
+    }
+
+    fn command(&self, lease: Duration) -> Cmd {
+        let (name, words): (_, &[&str]) = match &self.about {
+            About::Device => ("DEVICE.GET", &["status", "delta"]),
+            About::Commands => ("DEVICE.COMMAND.TAKE", &[]),
+            About::Names => ("DEVICE.SHADOW.NAMES", &[]),
+            About::Shadow { .. } => ("DEVICE.SHADOW.GET", &[]),
+        };
+        let mut command = redis::cmd(name);
+        command.arg(self.device).arg(words);
+        match &self.about {
+            About::Shadow {
+                name: Some(name), ..
+            } => command.arg("NAME").arg(name),
+            About::Commands => command
+                .arg("COUNT")
+                .arg(COMMANDS)
+                .arg("LEASE")
+                .arg(lease.as_millis() as u64),
+            _ => &mut command,
+        };
+        command
+    }
+}
+
 impl Lookout<'_> {
     pub async fn look(&self, link: &mut Link, errands: &Errands) -> Result<Seen, Pause> {
         let mut seen = Seen::default();
-        let mut next = Vec::new();
-        let questions: Vec<Question<'_>> = errands.iter().flat_map(first_questions).collect();
-        let answers = self.ask(link, &questions).await?;
-        // The status of a device comes before all else that is asked about it.
-        let mut there = false;
-        for (question, answer) in questions.iter().zip(&answers) {
-            let (device, errand) = (question.device, question.errand);
-            match &question.about {
-                About::Status => {
-                    let status = items(answer).first().and_then(text);
-                    there = errand.asked || status.as_deref() == Some("online");
-                    if there && errand.commands {
-                        next.push(Question {
-                            device,
-                            errand,
-                            about: About::Commands,
-                        });
+        let mut questions: Vec<Question<'_>> = errands.iter().map(first).collect();
+        while !questions.is_empty() {
+            let mut next = Vec::new();
+            for some in questions.chunks(QUESTIONS) {
+                let answers = self.ask(link, some).await?;
+                for (question, answer) in some.iter().zip(&answers) {
+                    match &question.about {
+                        About::Device => next.extend(self.second(question, answer)),
+                        About::Commands => self.commands(question, answer, &mut seen),
+                        About::Names => next.extend(named(question, answer)),
+                        About::Shadow { name, told } => {
+                            let told = (name.as_deref(), *told);
+                            seen.publications
+                                .extend(self.shadow(question, told, answer));
+                        }
                     }
                 }
-                About::Names => next.extend(named_questions(question, answer)),
-                About::Shadow { name, told } => {
-                    self.shadow(question, name.as_deref(), *told, answer, there, &mut seen);
-                }
-                About::Commands => {}
             }
-        }
-        let answers = self.ask(link, &next).await?;
-        for (question, answer) in next.iter().zip(&answers) {
-            match &question.about {
-                About::Commands => self.commands(question, answer, &mut seen),
-                // Only devices that are there have such questions.
-                About::Shadow { name, told } => {
-                    self.shadow(question, name.as_deref(), *told, answer, true, &mut seen);
-                }
-                About::Status | About::Names => {}
-            }
+            questions = next;
         }
         Ok(seen)
     }
 
-    /// Answers that are final, but no answers, come to null.
+    /// Answers that are final, but say nothing, come to null.
     async fn ask(&self, link: &mut Link, questions: &[Question<'_>]) -> Result<Vec<Value>, Pause> {
-        let commands: Vec<Cmd> = questions.iter().map(|q| self.command(q)).collect();
-        let answers = link
-            .ask(&commands)
-            .await
-            .map_err(|error| Pause::broken(&error))?;
+        let commands: Vec<Cmd> = questions.iter().map(|q| q.command(self.lease)).collect();
+        let answers = link.ask(&commands).await;
+        let answers = answers.map_err(|error| Pause::broken(&error))?;
         let mut values = Vec::with_capacity(answers.len());
         for (question, answer) in questions.iter().zip(answers) {
-            match answer {
-                Ok(value) => values.push(value),
+            let value = match answer {
+                Ok(value) => value,
                 Err(error) => {
                     if let Some(pause) = Pause::unless_final(&error) {
                         return Err(pause);
                     }
                     // A device that was removed meanwhile is nothing to talk about.
                     if error.code() != Some("NODEVICE") {
-                        self.tell(question.device, &describe(&error));
+                        self.warn(question.device, &describe(&error));
                     }
-                    values.push(Value::Nil);
+                    Value::Nil
                 }
-            }
+            };
+            values.push(value);
         }
         Ok(values)
     }
 
-    fn command(&self, question: &Question<'_>) -> Cmd {
-        let named = |name: &str| {
-            let mut command = redis::cmd(name);
-            command.arg(question.device);
-            command
+    /// What else is to be asked, now that it is known whether the device is there.
+    fn second<'e>(&self, question: &Question<'e>, answer: &Value) -> Vec<Question<'e>> {
+        let errand = question.errand;
+        let (status, outstanding) = match items(answer) {
+            [status, delta, ..] => (text(status), *delta != Value::Nil),
+            _ => (None, false),
         };
-        match &question.about {
-            About::Status => {
-                let mut get = named("DEVICE.GET");
-                get.arg("status");
-                get
+        let question = Question {
+            there: errand.asked || status.as_deref() == Some("online"),
+            ..question.clone()
+        };
+        let mut next = Vec::new();
+        if question.there || self.profiles.tell_offline() {
+            let classic = errand.classic && outstanding && !errand.tell.contains_key(&None);
+            if classic {
+                let (name, told) = (None, None);
+                next.push(question.about(About::Shadow { name, told }));
             }
-            About::Names => named("DEVICE.SHADOW.NAMES"),
-            About::Shadow { name, .. } => {
-                let mut get = named("DEVICE.SHADOW.GET");
-                if let Some(name) = name {
-                    get.arg("NAME").arg(name);
-                }
-                get
-            }
-            About::Commands => {
-                let mut take = named("DEVICE.COMMAND.TAKE");
-                take.arg("COUNT").arg(COMMANDS);
-                take.arg("LEASE").arg(self.lease.as_millis() as u64);
-                take
+            next.extend(errand.tell.iter().map(|(name, version)| {
+                let (name, told) = (name.clone(), Some(*version));
+                question.about(About::Shadow { name, told })
+            }));
+            if errand.named {
+                next.push(question.about(About::Names));
             }
         }
+        if question.there && errand.commands {
+            next.push(question.about(About::Commands));
+        }
+        next
     }
 
     fn shadow(
         &self,
         question: &Question<'_>,
-        shadow: Option<&str>,
-        told: Option<u64>,
+        (shadow, told): (Option<&str>, Option<u64>),
         answer: &Value,
-        there: bool,
-        seen: &mut Seen,
-    ) {
+    ) -> Vec<(String, Publication)> {
         let document = text(answer);
         let parsed = document.as_deref().map(serde_json::from_str::<Shadow<'_>>);
         let stored = match parsed.transpose() {
             Ok(stored) => stored,
-            Err(error) => return self.tell(question.device, &error.to_string()),
+            Err(error) => {
+                self.warn(question.device, &error.to_string());
+                return Vec::new();
+            }
         };
         let outstanding = stored.as_ref().and_then(|stored| stored.state.delta);
         let version = stored.as_ref().map(|stored| stored.version).or(told);
         let (Some(version), true) = (version, outstanding.is_some() || told.is_some()) else {
-            return;
+            return Vec::new();
         };
         let delta = Delta {
             device: question.device,
@@ -192,7 +218,8 @@ impl Lookout<'_> {
             delta: outstanding.unwrap_or(nothing()),
             document: document.as_deref(),
         };
-        seen.publications.extend(self.profiles.delta(&delta, there));
+        let publications = self.profiles.delta(&delta, question.there);
+        of(question.device, publications).collect()
     }
 
     fn commands(&self, question: &Question<'_>, answer: &Value, seen: &mut Seen) {
@@ -210,65 +237,49 @@ impl Lookout<'_> {
                 json,
                 lease: self.lease,
             };
-            seen.publications.extend(self.profiles.command(&command));
+            let publications = self.profiles.command(&command);
+            seen.publications.extend(of(question.device, publications));
         }
         if taken.len() >= COMMANDS {
-            let more = Errand {
-                asked: question.errand.asked,
-                ..Errand::commands()
-            };
+            let more = question.errand.more_commands();
             seen.more.insert(question.device.to_owned(), more);
         }
     }
 
-    fn tell(&self, device: &str, reason: &str) {
-        let mut refused = self.refused.lock().unwrap_or_else(|e| e.into_inner());
-        if let Some(others) = refused.tell() {
-            let device = crate::text::one_line(device);
-            warn!("cannot tell the device '{device}' anything: {reason}{others}");
+    fn warn(&self, device: &str, reason: &str) {
+        let refused = self.refused.lock();
+        let told = refused.unwrap_or_else(PoisonError::into_inner).tell();
+        if let Some(others) = told {
+            let device = one_line(device);
+            warn!("cannot look up what waits for the device '{device}': {reason}{others}");
         }
     }
 }
 
-fn first_questions<'e>((device, errand): (&'e String, &'e Errand)) -> Vec<Question<'e>> {
-    let question = |about| Question {
+fn first<'e>((device, errand): (&'e String, &'e Errand)) -> Question<'e> {
+    Question {
         device,
         errand,
-        about,
-    };
-    let mut questions = vec![question(About::Status)];
-    if errand.classic && !errand.tell.contains_key(&None) {
-        questions.push(question(About::Shadow {
-            name: None,
-            told: None,
-        }));
+        there: errand.asked,
+        about: About::Device,
     }
-    questions.extend(errand.tell.iter().map(|(name, version)| {
-        question(About::Shadow {
-            name: name.clone(),
-            told: Some(*version),
-        })
-    }));
-    if errand.named {
-        questions.push(question(About::Names));
-    }
-    questions
 }
 
 /// The named shadows that are not asked about anyway.
-fn named_questions<'e>(question: &Question<'e>, answer: &Value) -> Vec<Question<'e>> {
-    let names = items(answer).iter().filter_map(text);
+fn named<'e>(question: &Question<'e>, answer: &Value) -> Vec<Question<'e>> {
+    let names = items(answer).iter().filter_map(text).map(Some);
     names
-        .filter(|name| !question.errand.tell.contains_key(&Some(name.clone())))
-        .map(|name| Question {
-            device: question.device,
-            errand: question.errand,
-            about: About::Shadow {
-                name: Some(name),
-                told: None,
-            },
-        })
+        .filter(|name| !question.errand.tell.contains_key(name))
+        .map(|name| question.about(About::Shadow { name, told: None }))
         .collect()
+}
+
+fn of(
+    device: &str,
+    publications: Vec<Publication>,
+) -> impl Iterator<Item = (String, Publication)> + use<'_> {
+    let publications = publications.into_iter();
+    publications.map(|publication| (device.to_owned(), publication))
 }
 
 /// `{}`

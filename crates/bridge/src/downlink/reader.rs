@@ -271,7 +271,14 @@ fn of_stream(answer: &Value) -> Vec<Entry> {
 /// Those of `XAUTOCLAIM`, and where it goes on.
 pub fn of_claim(answer: &Value) -> (Option<String>, Vec<Entry>) {
     let next = items(answer).first().and_then(text);
-    let found = items(answer).get(1).map(entries).unwrap_or_default();
+    let mut found = items(answer).get(1).map(entries).unwrap_or_default();
+    // Their ids; the server has acknowledged them itself.
+    let gone = items(answer).get(2).map(items).unwrap_or_default();
+    found.extend(gone.iter().filter_map(text).map(|id| Entry {
+        id,
+        event: None,
+        gone: true,
+    }));
     (next.filter(|next| next != "0-0"), found)
 }
 
