@@ -7,6 +7,7 @@ use redis::Value;
 use serde_json::{json, Value as Json};
 use std::cell::RefCell;
 use std::collections::HashMap;
+use std::process::Command;
 use std::time::{SystemTime, UNIX_EPOCH};
 use support::bridge::Bridge;
 use support::broker::Broker;
@@ -462,6 +463,54 @@ fn a_fault_of_the_server_is_told_to_the_operator() {
     );
     assert_eq!(site.rejected(LAMP, "get", ""), failure);
     site.bridge.wait_for("with an error: WRONGTYPE");
+}
+
+/// `check` tries what this profile needs, and nothing else of it is held up by a transaction.
+#[test]
+fn check_tries_its_commands() {
+    let (broker, server) = (Broker::start(), Server::start());
+    server.command(&[
+        "ACL",
+        "SETUSER",
+        "bridge",
+        "on",
+        ">secret",
+        "~*",
+        "+@all",
+        "-device.shadow.del",
+        "-exec",
+    ]);
+    let config = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(config.path(), PROFILE).unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_devicestate-bridge"))
+        .args(["check", "--mqtt", &broker.url(), "--config"])
+        .arg(config.path())
+        .env("DEVICESTATE_REDIS_USER", "bridge")
+        .env("DEVICESTATE_REDIS_PASSWORD", "secret")
+        .args(["--redis", &server.url()])
+        .output()
+        .unwrap();
+    let found = String::from_utf8(output.stdout).unwrap();
+    let redis = format!("Redis 127.0.0.1:{}", server.port);
+    for line in [
+        "ok    the configuration is valid".to_owned(),
+        format!(
+            "ok    MQTT 127.0.0.1:{}: may subscribe to {LAMP}",
+            broker.port
+        )
+        .replace("lamp-1", "+"),
+        format!("ok    {redis}: may run DEVICE.SHADOW.UPDATE"),
+        format!("FAIL  {redis}: DEVICE.SHADOW.DEL: NOPERM"),
+        format!("ok    {redis}: may run XADD"),
+        format!("ok    {redis}: may run MULTI"),
+        format!("FAIL  {redis}: EXEC: EXECABORT"),
+    ] {
+        assert!(
+            found.lines().any(|told| told.starts_with(&line)),
+            "{line}:\n{found}"
+        );
+    }
+    assert!(!found.contains("DEVICE.OFFLINE"), "{found}");
 }
 
 #[test]
