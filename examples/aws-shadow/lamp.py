@@ -35,7 +35,7 @@ class Client:
     """A connection, and the shadow of the lamp as its owner sees it."""
 
     def __init__(self, client_id: str) -> None:
-        connected = threading.Event()
+        connected, self.stopped = threading.Event(), threading.Event()
         # With AWS, mqtt5_client_builder makes this of an endpoint and a certificate.
         self.mqtt = mqtt5.Client(
             mqtt5.ClientOptions(
@@ -43,12 +43,19 @@ class Client:
                 port=int(os.environ.get("MQTT_PORT", "1883")),
                 connect_options=mqtt5.ConnectPacket(client_id=client_id),
                 on_lifecycle_event_connection_success_fn=lambda _: connected.set(),
+                on_lifecycle_event_stopped_fn=lambda _: self.stopped.set(),
             )
         )
         self.mqtt.start()
         expect(connected.wait(WAIT), f"{client_id}: connected")
         self.shadows = IotShadowClientV2(self.mqtt, ClientOptions(4, 4, WAIT))
         self.streams = []
+
+    def close(self) -> None:
+        self.streams.clear()
+        self.shadows = None
+        self.mqtt.stop()
+        expect_quietly(self.stopped.wait(WAIT), "the connection does not end")
 
     def get(self):
         return self.shadows.get_shadow(GetShadowRequest(thing_name=LAMP)).result(WAIT)
@@ -132,9 +139,9 @@ def main() -> None:
         expect(error.modeled_error.code == 409, "app: an old version is refused")
     gone = app.delete()
     expect(gone.version > shadow.version, "app: deleted")
+    lamp.close()
+    app.close()
     print("all seen")
-    lamp.mqtt.stop()
-    app.mqtt.stop()
 
 
 def expect(seen: bool, what: str) -> None:

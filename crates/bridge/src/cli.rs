@@ -4,6 +4,7 @@
 //! subcommand the bridge runs.
 
 use crate::config::{Address, Config, LogFormat, LogLevel, ProfileName};
+use crate::process;
 use crate::profile::aws_shadow::AwsShadow;
 use crate::profile::native::{Native, Routes};
 use crate::profile::{Profile, Profiles};
@@ -27,6 +28,8 @@ pub struct Cli {
 pub enum Command {
     /// Carries messages until it is told to stop; this is what happens without a subcommand
     Run,
+    /// Applies what the bridge has put into queues (queue.enabled), beside any number of others
+    Process(process::Flags),
     /// Tries whether broker, server and permissions are as the bridge needs them; changes nothing
     Check,
     /// Takes this instance out of its group: carries what the broker has kept for it, and ends its
@@ -175,22 +178,33 @@ mod tests {
 
     #[test]
     fn the_units_of_systemd_start_a_bridge() {
-        for (unit, instance) in [
+        let worker = |name: &str| process::Flags {
+            queues: None,
+            worker: Some(name.to_owned()),
+        };
+        for (unit, command, instance) in [
             (
                 include_str!("../../../packaging/systemd/devicestate-bridge.service"),
+                None,
                 None,
             ),
             (
                 include_str!("../../../packaging/systemd/devicestate-bridge@.service"),
+                None,
                 Some(3),
+            ),
+            (
+                include_str!("../../../packaging/systemd/devicestate-processor@.service"),
+                Some(Command::Process(worker("host-3"))),
+                None,
             ),
         ] {
             let start = unit
                 .lines()
                 .find_map(|line| line.strip_prefix("ExecStart=/usr/bin/"));
-            let start = start.unwrap().replace("%i", "3");
+            let start = start.unwrap().replace("%i", "3").replace("%H", "host");
             let cli = parse(&start.replace("$DEVICESTATE_BRIDGE_FLAGS", "--http 127.0.0.1:9464"));
-            assert_eq!(cli.command, None);
+            assert_eq!(cli.command, command);
             assert_eq!(cli.flags.instance, instance);
             let file = cli.flags.config.unwrap();
             assert_eq!(file, Path::new("/etc/devicestate/bridge.toml"));

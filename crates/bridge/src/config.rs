@@ -5,23 +5,27 @@
 
 mod address;
 mod dead_letters;
+mod downlink;
 mod http;
 mod limits;
 mod log;
 mod login;
 mod mqtt;
 mod profiles;
+mod queue;
 mod redis;
 mod span;
 mod tls;
 
 pub use self::address::Address;
 pub use self::dead_letters::DeadLettersConfig;
+pub use self::downlink::DownlinkConfig;
 pub use self::http::HttpConfig;
 pub use self::log::{LogFormat, LogLevel};
 pub use self::login::Login;
 pub use self::mqtt::MqttConfig;
 pub use self::profiles::{AwsShadowConfig, ProfileName};
+pub use self::queue::QueueConfig;
 pub use self::redis::RedisConfig;
 pub use self::span::Span;
 pub use self::tls::TlsConfig;
@@ -47,9 +51,11 @@ pub struct Config {
     pub mqtt: MqttConfig,
     pub redis: RedisConfig,
     pub dead_letters: DeadLettersConfig,
+    pub downlink: DownlinkConfig,
     pub http: HttpConfig,
     pub protobuf: ProtobufConfig,
     pub aws_shadow: AwsShadowConfig,
+    pub queue: QueueConfig,
 }
 
 impl Default for Config {
@@ -62,9 +68,11 @@ impl Default for Config {
             mqtt: MqttConfig::default(),
             redis: RedisConfig::default(),
             dead_letters: DeadLettersConfig::default(),
+            downlink: DownlinkConfig::default(),
             http: HttpConfig::default(),
             protobuf: ProtobufConfig::default(),
             aws_shadow: AwsShadowConfig::default(),
+            queue: QueueConfig::default(),
         }
     }
 }
@@ -100,7 +108,9 @@ impl Config {
         self.mqtt.check()?;
         self.redis.check()?;
         self.dead_letters.check()?;
+        self.downlink.check()?;
         self.http.address()?;
+        self.queue.check()?;
         between("drain_timeout", self.drain_timeout, Duration::ZERO, HOUR)?;
         Ok(Peers {
             broker: self.mqtt.broker(&env)?,

@@ -53,7 +53,8 @@ impl DeadLetters {
             add.arg(field::DEVICE).arg(device);
         }
         add.arg(field::REASON).arg(&refusal.reason);
-        add.arg(field::RECEIVED_AT).arg(now_ms());
+        let received_at = message.received_at.unwrap_or_else(now_ms);
+        add.arg(field::RECEIVED_AT).arg(received_at);
         if let Some(content_type) = &message.content_type {
             add.arg(field::CONTENT_TYPE).arg(&**content_type);
         }

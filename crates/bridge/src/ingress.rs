@@ -3,21 +3,24 @@
 
 mod drops;
 pub mod jobs;
+pub mod reader;
 pub mod refusals;
 mod room;
-mod window;
+pub mod window;
 pub mod worker;
 
 use crate::config::MqttConfig;
 use crate::dead_letters::DeadLetters;
+use crate::downlink::bell::Bell;
 use crate::health::{Change, Health};
 use crate::metrics::Metrics;
 use crate::mqtt::outbox::Outbox;
 use crate::mqtt::{Advice, Event, Hand, Message};
 use crate::probes::{Probes, MQTT, REDIS};
-use crate::profile::{Profiles, Reading};
+use crate::profile::Reading;
 use drops::Drops;
 use jobs::{Job, Queue};
+use reader::Reader;
 use refusals::Refusals;
 use room::Room;
 use std::sync::Arc;
@@ -30,7 +33,7 @@ use worker::{Report, Settled};
 const SUBSCRIBE_AGAIN: Duration = Duration::from_secs(30);
 
 pub struct Ingress {
-    profiles: Profiles,
+    reader: Reader,
     hand: Hand,
     window: Window,
     shared: Shared,
@@ -67,13 +70,14 @@ pub struct Shared {
     pub refusals: Arc<Refusals>,
     pub dead_letters: Arc<DeadLetters>,
     pub outbox: Outbox,
+    pub bell: Arc<Bell>,
 }
 
 impl Ingress {
     pub fn new(
         config: &MqttConfig,
         names: Names,
-        profiles: Profiles,
+        reader: Reader,
         hand: Hand,
         shared: Shared,
     ) -> Self {
@@ -82,7 +86,7 @@ impl Ingress {
             limit.get_or_create(&[("qos", qos)]).set(bytes as i64);
         }
         Ingress {
-            profiles,
+            reader,
             hand,
             window: Window::default(),
             broker: Health::new(1),
@@ -188,7 +192,7 @@ impl Ingress {
     }
 
     fn on_message(&mut self, message: Message) {
-        let Reading { profile, outcome } = self.profiles.read(&message);
+        let Reading { profile, outcome } = self.reader.read(&message);
         self.shared.metrics.messages.received.add(profile, 1);
         let ticket = message.packet_id.map(|id| self.window.admit(id));
         let work = match outcome {
@@ -383,6 +387,7 @@ impl Ingress {
         let dead_letters = messages.dead.total();
         let retried = messages.retried.total();
         let dropped = messages.dropped.total();
+        let queued = messages.queued.total();
         let left = self.window.len().max(self.room.jobs());
         info!(
             received,
@@ -391,9 +396,11 @@ impl Ingress {
             dead_letters,
             retried,
             dropped,
+            queued,
             left_to_the_broker = left,
             "stopped: received {received}, applied {applied}, refused {refused}, dead letters \
-             {dead_letters}, retried {retried}, dropped {dropped}, left to the broker {left}"
+             {dead_letters}, retried {retried}, dropped {dropped}, queued {queued}, left to the \
+             broker {left}"
         );
     }
 }

@@ -21,6 +21,7 @@ pub async fn run(config: &Config, plan: Plan, mut stop: Stop) -> Result<(), Stri
         mut ingress,
         mut source,
         mut from_workers,
+        downlink: _,
     } = serve::prepare(config, plan, Purpose::Leave).await?;
     let mut tick = interval(Duration::from_secs(1));
     // The number of messages received when the last question was asked; `None` when it is answered.

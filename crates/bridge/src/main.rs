@@ -10,6 +10,7 @@ mod cli;
 mod clock;
 mod config;
 mod dead_letters;
+mod downlink;
 mod health;
 mod http;
 mod ingress;
@@ -18,10 +19,13 @@ mod logs;
 mod metrics;
 mod mqtt;
 mod probes;
+mod process;
 mod profile;
 mod protobuf;
+mod queue;
 mod redis_link;
 mod replay;
+mod seldom;
 mod serve;
 mod service;
 mod text;
@@ -49,6 +53,7 @@ fn main() -> ExitCode {
         Command::Run => block_on(run(&config, plan)).map(|()| true),
         Command::Check => block_on(check::run(&config, plan)),
         Command::Leave => block_on(leave(&config, plan)).map(|()| true),
+        Command::Process(what) => block_on(process(&config, plan, what)),
         Command::Replay(choice) => block_on(replay::run(&config, plan, &choice)),
     };
     match outcome {
@@ -74,18 +79,21 @@ fn block_on<T>(task: impl Future<Output = Result<T, String>>) -> Result<T, Strin
 }
 
 async fn run(config: &Config, plan: Plan) -> Result<(), String> {
-    let stop = stop_signals().map_err(|e| format!("cannot watch for signals: {e}"))?;
-    serve::run(config, plan, stop).await
+    serve::run(config, plan, stop_signals()?).await
+}
+
+async fn process(config: &Config, plan: Plan, what: process::Flags) -> Result<bool, String> {
+    process::run(config, plan, what, stop_signals()?).await
 }
 
 async fn leave(config: &Config, plan: Plan) -> Result<(), String> {
-    let stop = stop_signals().map_err(|e| format!("cannot watch for signals: {e}"))?;
-    leave::run(config, plan, stop).await
+    leave::run(config, plan, stop_signals()?).await
 }
 
-fn stop_signals() -> std::io::Result<Stop> {
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
+fn stop_signals() -> Result<Stop, String> {
+    let watch = |kind| signal(kind).map_err(|e| format!("cannot watch for signals: {e}"));
+    let mut terminate = watch(SignalKind::terminate())?;
+    let mut interrupt = watch(SignalKind::interrupt())?;
     let (sender, stop) = unbounded_channel();
     tokio::spawn(async move {
         loop {

@@ -100,6 +100,8 @@ pub struct Messages {
     pub received: PerProfile,
     /// Redis confirmed their commands.
     pub applied: PerProfile,
+    /// They are in a queue for the processors.
+    pub queued: PerProfile,
     pub refused: PerProfile,
     /// Their commands were refused, and their devices told so.
     pub answered_no: PerProfile,
@@ -126,6 +128,10 @@ impl Messages {
             applied: of(
                 "messages_applied",
                 "Messages whose commands Redis confirmed",
+            ),
+            queued: of(
+                "messages_queued",
+                "Messages that were put into a queue for the processors",
             ),
             refused: of("messages_refused", "Messages that can never succeed"),
             answered_no: of(

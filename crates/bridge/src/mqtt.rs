@@ -74,6 +74,8 @@ pub struct Message {
     /// What to acknowledge; QoS 0 messages have none.
     pub packet_id: Option<u16>,
     pub retained: bool,
+    /// Milliseconds since the Unix epoch, where it did not come just now.
+    pub received_at: Option<u64>,
 }
 
 impl Message {
@@ -307,6 +309,7 @@ impl From<Publish> for Message {
             payload: publish.payload.to_vec().into(),
             packet_id: (publish.qos != QoS::AtMostOnce).then_some(publish.pkid),
             retained: publish.retain,
+            received_at: None,
         }
     }
 }

@@ -6,8 +6,11 @@ pub mod aws_shadow;
 pub mod native;
 
 use crate::metrics::NONE;
+use crate::mqtt::outbox::Publication;
 use crate::mqtt::Message;
 use crate::work::Work;
+use serde_json::value::RawValue;
+use std::time::Duration;
 
 pub trait Profile: Send + Sync {
     /// What it is called in the configuration and in metrics.
@@ -19,6 +22,52 @@ pub trait Profile: Send + Sync {
     /// What a message comes to, or why it comes to nothing. `None` where its topic is none of this
     /// profile's.
     fn read(&self, message: &Message) -> Option<Result<Work, Refusal>>;
+
+    /// The device of a message that may wait in a queue until a processor reads it, told without a look
+    /// into the payload. `None` where the topic is none of this profile's, or where the device waits
+    /// for an answer.
+    fn device(&self, _message: &Message) -> Option<Result<String, Refusal>> {
+        None
+    }
+
+    /// Whether deltas are told to devices that are offline, too.
+    fn tells_offline(&self) -> bool {
+        false
+    }
+
+    /// How a device is told what is outstanding. `None` where this profile does not tell it.
+    fn delta(&self, _: &Delta<'_>) -> Option<Publication> {
+        None
+    }
+
+    /// How a device is given a command.
+    fn command(&self, _: &Command<'_>) -> Option<Publication> {
+        None
+    }
+}
+
+/// What is outstanding of one shadow of a device, as it is stored at this moment.
+#[derive(Debug, Clone, Copy)]
+pub struct Delta<'a> {
+    pub device: &'a str,
+    /// `None` is the classic one.
+    pub shadow: Option<&'a str>,
+    pub version: u64,
+    /// A JSON object; `{}` when nothing is outstanding.
+    pub delta: &'a RawValue,
+    /// The whole shadow, as `DEVICE.SHADOW.GET` gives it. `None` when there is none.
+    pub document: Option<&'a str>,
+}
+
+/// A command that was taken for a device.
+#[derive(Debug, Clone, Copy)]
+pub struct Command<'a> {
+    pub device: &'a str,
+    pub id: &'a str,
+    /// JSON.
+    pub json: &'a [u8],
+    /// How long nobody else is given it.
+    pub lease: Duration,
 }
 
 /// A filter of topics.
@@ -50,6 +99,27 @@ pub struct Reading {
 pub struct Profiles(Vec<Box<dyn Profile>>);
 
 impl Profiles {
+    /// Whether deltas of devices that are offline are of any use.
+    pub fn tell_offline(&self) -> bool {
+        self.0.iter().any(|profile| profile.tells_offline())
+    }
+
+    /// What a device is told, on the topics of each profile: which of them it speaks is not known.
+    pub fn delta(&self, delta: &Delta<'_>, online: bool) -> Vec<Publication> {
+        let profiles = self.0.iter();
+        profiles
+            .filter(|profile| online || profile.tells_offline())
+            .filter_map(|profile| profile.delta(delta))
+            .collect()
+    }
+
+    pub fn command(&self, command: &Command<'_>) -> Vec<Publication> {
+        let profiles = self.0.iter();
+        profiles
+            .filter_map(|profile| profile.command(command))
+            .collect()
+    }
+
     pub fn new(profiles: Vec<Box<dyn Profile>>) -> Profiles {
         Profiles(profiles)
     }
@@ -63,6 +133,12 @@ impl Profiles {
             .iter()
             .flat_map(|profile| profile.filters())
             .collect()
+    }
+
+    /// The device of a message that may wait in a queue, by the profile of that name.
+    pub fn device(&self, message: &Message) -> Option<(&'static str, Result<String, Refusal>)> {
+        let mut profiles = self.0.iter();
+        profiles.find_map(|profile| Some((profile.name(), profile.device(message)?)))
     }
 
     pub fn read(&self, message: &Message) -> Reading {

@@ -120,14 +120,35 @@ impl Link {
                 pipeline.cmd("EXEC");
             }
         }
-        if pipeline.is_empty() {
-            return Ok(works.map(|_| Answers::new()).collect());
+        let answers = match self.wait.clone().filter(|_| !pipeline.is_empty()) {
+            None => self.run(pipeline).await?,
+            Some(wait) => {
+                pipeline.add_command(wait.command());
+                let mut answers = self.run(pipeline).await?;
+                answers.pop().map_or(Ok(()), |answer| wait.judge(answer))?;
+                answers
+            }
+        };
+        let mut answers = answers.into_iter();
+        Ok(works.map(|work| collect(work, &mut answers)).collect())
+    }
+
+    /// Sends these commands in one pipeline; one answer for each.
+    pub async fn ask(&mut self, commands: &[Cmd]) -> RedisResult<Answers> {
+        let mut pipeline = redis::Pipeline::with_capacity(commands.len());
+        for command in commands {
+            pipeline.add_command(command.clone());
         }
-        if let Some(wait) = &self.wait {
-            pipeline.add_command(wait.command());
-        }
+        self.run(pipeline).await
+    }
+
+    async fn run(&mut self, mut pipeline: redis::Pipeline) -> RedisResult<Answers> {
         let expected = pipeline.len();
-        let mut answers: Vec<RedisResult<Value>> = pipeline
+        // The client takes an empty one for a mistake.
+        if expected == 0 {
+            return Ok(Answers::new());
+        }
+        let answers: Answers = pipeline
             .ignore_errors()
             .query_async(&mut self.connection)
             .await?;
@@ -137,11 +158,7 @@ impl Link {
                 "the server gave another number of answers than there were commands",
             )));
         }
-        if let Some(wait) = &self.wait {
-            answers.pop().map_or(Ok(()), |answer| wait.judge(answer))?;
-        }
-        let mut answers = answers.into_iter();
-        Ok(works.map(|work| collect(work, &mut answers)).collect())
+        Ok(answers)
     }
 }
 

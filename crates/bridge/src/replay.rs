@@ -11,7 +11,7 @@ use crate::redis_link::{describe, Link, Target};
 use crate::serve::Plan;
 use crate::text::one_line;
 use crate::verdict::Outcome;
-use crate::work::Work;
+use crate::work::{Then, Work};
 use redis::streams::{StreamId, StreamRangeReply};
 use redis::FromRedisValue;
 
@@ -96,7 +96,7 @@ impl Replay<'_> {
     async fn page(&mut self, page: Vec<StreamId>) -> Result<(), String> {
         let mut ready: Vec<(String, Work)> = Vec::new();
         for entry in page {
-            match self.read(&entry) {
+            match self.read(&entry).await? {
                 Ok(work) => ready.push((entry.id, work)),
                 Err(reason) => self.leave(&entry.id, &reason),
             }
@@ -132,22 +132,33 @@ impl Replay<'_> {
         println!("{id}: {}", one_line(reason));
     }
 
-    fn read(&self, entry: &StreamId) -> Result<Work, String> {
-        if let Some(size) = entry.get::<u64>(field::SIZE) {
-            return Err(format!("its payload of {size} bytes was cut, it is lost"));
-        }
-        let bytes = |name| entry.get::<Vec<u8>>(name).map(Vec::into_boxed_slice);
-        let message = Message {
-            topic: bytes(field::TOPIC).ok_or("not a dead letter, it has no topic")?,
-            payload: bytes(field::PAYLOAD).ok_or("not a dead letter, it has no payload")?,
-            content_type: entry.get::<String>(field::CONTENT_TYPE).map(Into::into),
-            packet_id: None,
-            retained: entry.contains_key(field::RETAINED),
+    /// The outer error is one of the server.
+    async fn read(&mut self, entry: &StreamId) -> Result<Result<Work, String>, String> {
+        let message = match message(entry) {
+            Ok(message) => message,
+            Err(reason) => return Ok(Err(reason)),
         };
-        self.profiles
-            .read(&message)
-            .outcome
-            .map_err(|refusal| refusal.reason)
+        let work = self.profiles.read(&message).outcome;
+        let work = match work {
+            Ok(work) => match &work.then {
+                Then::Read(later) => {
+                    let answers = self.link.send(std::iter::once(&work)).await;
+                    let answers = answers.map_err(|error| describe(&error))?;
+                    match answers
+                        .first()
+                        .map(|answers| (Outcome::of(answers), answers))
+                    {
+                        Some((Outcome::Confirmed, answers)) => later.read(&message, answers),
+                        Some((Outcome::Refused(reason), _)) => return Ok(Err(reason)),
+                        Some((Outcome::NotNow { reason, .. }, _)) => return Err(reason),
+                        None => return Err("the server gave no answer".to_owned()),
+                    }
+                }
+                _ => Ok(work),
+            },
+            refusal => refusal,
+        };
+        Ok(work.map_err(|refusal| refusal.reason))
     }
 
     async fn last(&mut self) -> Result<Option<String>, String> {
@@ -176,4 +187,20 @@ impl Replay<'_> {
         let answer = self.link.query(command).await;
         answer.map_err(|error| describe(&error))
     }
+}
+
+/// The message that an entry was.
+fn message(entry: &StreamId) -> Result<Message, String> {
+    if let Some(size) = entry.get::<u64>(field::SIZE) {
+        return Err(format!("its payload of {size} bytes was cut, it is lost"));
+    }
+    let bytes = |name| entry.get::<Vec<u8>>(name).map(Vec::into_boxed_slice);
+    Ok(Message {
+        topic: bytes(field::TOPIC).ok_or("not a dead letter, it has no topic")?,
+        payload: bytes(field::PAYLOAD).ok_or("not a dead letter, it has no payload")?,
+        content_type: entry.get::<String>(field::CONTENT_TYPE).map(Into::into),
+        packet_id: None,
+        retained: entry.contains_key(field::RETAINED),
+        received_at: entry.get(field::RECEIVED_AT),
+    })
 }

@@ -3,7 +3,10 @@
 
 use crate::config::{Config, Peers};
 use crate::dead_letters::DeadLetters;
+use crate::downlink::bell::Bell;
+use crate::downlink::{self, Downlink, Running};
 use crate::http::{self, Pages};
+use crate::ingress::reader::Reader;
 use crate::ingress::refusals::Refusals;
 use crate::ingress::worker::{Report, Worker};
 use crate::ingress::{Ingress, Names, Shared};
@@ -13,6 +16,7 @@ use crate::mqtt::publisher::Publisher;
 use crate::mqtt::{self, Event, Purpose, Source};
 use crate::probes::{Probes, MQTT, REDIS};
 use crate::profile::Profiles;
+use crate::queue::Enqueue;
 use crate::redis_link::{Server, Target};
 use crate::service::Service;
 use std::sync::Arc;
@@ -27,9 +31,6 @@ use tracing::{info, warn};
 const GOODBYE: Duration = Duration::from_secs(2);
 /// For the end of the connection after that.
 const CLOSE: Duration = Duration::from_secs(1);
-
-/// How many messages to devices may wait for the broker's acknowledgement, at most.
-const MAX_IN_FLIGHT: usize = 1000;
 
 /// A signal to stop. A second one cuts the drain short.
 pub type Stop = UnboundedReceiver<()>;
@@ -48,6 +49,7 @@ pub struct Parts {
     pub ingress: Ingress,
     pub source: Source,
     pub from_workers: UnboundedReceiver<Report>,
+    pub downlink: Running,
 }
 
 /// Starts everything but the connection that messages come on. An error is one of configuration.
@@ -71,6 +73,7 @@ pub async fn prepare(config: &Config, plan: Plan, purpose: Purpose) -> Result<Pa
     for warning in warnings {
         warn!("{warning}");
     }
+    let profiles = Arc::new(profiles);
     let (hand, source) = mqtt::prepare(&config.mqtt, &peers.broker, profiles.filters(), purpose)?;
     let metrics = Arc::new(Metrics::new(&profiles.names()));
     let probes = Arc::new(Probes::new(&[MQTT, REDIS], metrics.clone()));
@@ -83,14 +86,23 @@ pub async fn prepare(config: &Config, plan: Plan, purpose: Purpose) -> Result<Pa
         &config.mqtt,
         &peers.broker,
         shared.outbox.clone(),
-        MAX_IN_FLIGHT,
+        config.downlink.max_in_flight,
     );
     tokio::spawn(publisher.run());
+    let downlink = match purpose {
+        Purpose::Serve => start_downlink(config, &peers.redis, profiles.clone(), &shared),
+        Purpose::Leave => Running::default(),
+    };
+    let reader = match config.queue.enabled {
+        false => Reader::Apply(profiles),
+        true => Reader::Enqueue(profiles, Enqueue::new(config.queue.clone())),
+    };
     Ok(Parts {
         probes: shared.probes.clone(),
-        ingress: Ingress::new(&config.mqtt, names, profiles, hand, shared),
+        ingress: Ingress::new(&config.mqtt, names, reader, hand, shared),
         source,
         from_workers,
+        downlink,
     })
 }
 
@@ -101,6 +113,7 @@ pub async fn run(config: &Config, plan: Plan, mut stop: Stop) -> Result<(), Stri
         mut ingress,
         mut source,
         mut from_workers,
+        mut downlink,
     } = prepare(config, plan, Purpose::Serve).await?;
     let service = Service::new(std::env::var("NOTIFY_SOCKET").ok().as_deref());
     service.started();
@@ -113,11 +126,13 @@ pub async fn run(config: &Config, plan: Plan, mut stop: Stop) -> Result<(), Stri
         let next = source.next();
         tokio::pin!(next);
         let event = loop {
-            if ingress.is_draining() && !said_goodbye && ingress.is_drained() {
+            let drained = ingress.is_drained() && downlink.is_over();
+            if ingress.is_draining() && !said_goodbye && drained {
                 deadline = Instant::now();
             }
             tokio::select! {
                 event = &mut next, if !ingress.is_full() => break event,
+                () = downlink.over(), if !downlink.is_over() => {}
                 Some(report) = from_workers.recv() => ingress.on_report(report),
                 _ = tick.tick() => {
                     probes.beat();
@@ -130,6 +145,7 @@ pub async fn run(config: &Config, plan: Plan, mut stop: Stop) -> Result<(), Stri
                         drain_end += config.drain_timeout.0;
                         service.stopping();
                         ingress.start_drain();
+                        downlink.stop();
                     }
                     deadline = drain_end;
                 }
@@ -153,6 +169,28 @@ pub async fn run(config: &Config, plan: Plan, mut stop: Stop) -> Result<(), Stri
     Ok(())
 }
 
+fn start_downlink(
+    config: &Config,
+    server: &Server,
+    profiles: Arc<Profiles>,
+    shared: &Shared,
+) -> Running {
+    if !config.downlink.enabled {
+        return Running::default();
+    }
+    let target = |name: &str| Target::new(&config.redis, server, name.to_owned());
+    let parts = downlink::Parts {
+        look: target("devicestate-bridge-down"),
+        read: target("devicestate-bridge-events"),
+        redis: server.to_string(),
+        consumer: config.mqtt.client_id(),
+        profiles,
+        outbox: shared.outbox.clone(),
+        bell: shared.bell.clone(),
+    };
+    Downlink::start(&config.downlink, parts)
+}
+
 fn start_workers(
     config: &Config,
     server: &Server,
@@ -162,6 +200,7 @@ fn start_workers(
     let shared = Shared {
         queues: (0..config.redis.workers).map(|_| Arc::default()).collect(),
         outbox: Outbox::new(pages.metrics.clone()),
+        bell: Arc::new(Bell::new(config.downlink.enabled)),
         refusals: Arc::new(Refusals::new(pages.metrics.clone())),
         dead_letters: Arc::new(DeadLetters::new(
             config.dead_letters.clone(),
@@ -184,6 +223,7 @@ fn start_workers(
             dead_letters: shared.dead_letters.clone(),
             metrics: shared.metrics.clone(),
             outbox: shared.outbox.clone(),
+            bell: shared.bell.clone(),
             reports: reports.clone(),
         };
         tokio::spawn(worker.run());

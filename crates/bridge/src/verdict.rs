@@ -55,7 +55,9 @@ impl Outcome {
 /// Judges an error reply by its code (the first word) and the rest of its text.
 pub fn judge(code: &str, text: &str) -> Verdict {
     match code {
-        "LOADING" | "BUSY" | "CLUSTERDOWN" | "TRYAGAIN" | "OOM" | "MISCONF" => Verdict::Retry,
+        "LOADING" | "BUSY" | "CLUSTERDOWN" | "TRYAGAIN" | "OOM" | "MISCONF" | "QUEUEFULL" => {
+            Verdict::Retry
+        }
         // Where Sentinels watch, a master without replicas may not be the master any more.
         "READONLY" | "MASTERDOWN" | "NOREPLICAS" | "NOAUTH" | "WRONGPASS" | "MOVED" | "ASK" => {
             Verdict::Reconnect
@@ -106,6 +108,7 @@ mod tests {
             "CLUSTERDOWN Hash slot not served",
             "TRYAGAIN the slot is moving",
             "OOM command not allowed when used memory > 'maxmemory'.",
+            "QUEUEFULL the queue 'ingest:3' holds 100000 messages, MAXLEN 100000 allows no more",
             "MISCONF Redis is configured to save RDB snapshots, but it's currently unable to.",
             "ERR unknown command 'DEVICE.HEARTBEAT', with args beginning with: 'd1' ",
         ] {

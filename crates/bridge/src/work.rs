@@ -1,6 +1,8 @@
 //! What a message comes to: commands for the server, and what follows when they are answered.
 
 use crate::mqtt::outbox::Publication;
+use crate::mqtt::Message;
+use crate::profile::Refusal;
 use crate::redis_link::Answers;
 use redis::{Arg, Cmd};
 use std::fmt;
@@ -23,8 +25,43 @@ pub enum Then {
     Settle,
     /// The message was on its way to the dead letters.
     IsDead,
+    /// The message was on its way to a queue. Nobody has read it yet, so no error is its fault: it
+    /// waits until the operator has mended what is wrong with the queue.
+    IsQueued,
     /// The device is told, also of an error.
     Answer(Answer),
+    /// As [`Then::Settle`]. The commands end with a heartbeat, whose answer says whether commands wait
+    /// for the device.
+    Heartbeat,
+    /// As [`Then::Settle`]. The device asks for all that waits for it.
+    Ask,
+    /// The commands asked for what it takes to read the message. An error that can never become a
+    /// success sends it to the dead letters.
+    Read(Later),
+}
+
+/// Reads a message with the answers to the commands that came before.
+#[derive(Clone)]
+pub struct Later(Arc<ReadLater>);
+
+type ReadLater = dyn Fn(&Message, &Answers) -> Result<Work, Refusal> + Send + Sync;
+
+impl Later {
+    pub fn new(
+        read: impl Fn(&Message, &Answers) -> Result<Work, Refusal> + Send + Sync + 'static,
+    ) -> Later {
+        Later(Arc::new(read))
+    }
+
+    pub fn read(&self, message: &Message, answers: &Answers) -> Result<Work, Refusal> {
+        (self.0)(message, answers)
+    }
+}
+
+impl fmt::Debug for Later {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Later")
+    }
 }
 
 /// What a device is told, from the answers to its commands: one for each, or one error for all.

@@ -401,6 +401,56 @@ fn a_thing_outside_the_acl_pattern_is_forbidden() {
     );
 }
 
+/// V5 and V6: everything that is outstanding, by whomever it was wished, also for a device that is
+/// not online.
+#[test]
+fn deltas_have_all_that_is_outstanding() {
+    let site = Site::start(&format!("{PROFILE}[downlink]\n"));
+    let delta = format!("{LAMP}/update/delta");
+    site.accepted(
+        LAMP,
+        "update",
+        r#"{"state":{"desired":{"a":1,"b":{"c":2}}}}"#,
+    );
+    assert_eq!(site.status("lamp-1"), "offline");
+    let first = site.listener.next(&delta);
+    assert_eq!(first["state"], json!({"a":1,"b":{"c":2}}));
+    assert_eq!(first["version"], 1);
+    assert_in_seconds(&first["timestamp"]);
+    assert_in_seconds(&first["metadata"]["b"]["c"]["timestamp"]);
+
+    site.server
+        .command(&["DEVICE.SHADOW.SET", "lamp-1", r#"{"b":{"d":3}}"#]);
+    let second = site.listener.next(&delta);
+    assert_eq!(second["state"], json!({"a":1,"b":{"c":2,"d":3}}));
+    assert_eq!(second["version"], 2);
+
+    // The device does all but one. Its report brings it online, too, which may be told by itself.
+    site.accepted(
+        LAMP,
+        "update",
+        r#"{"state":{"reported":{"a":1,"b":{"c":2}}}}"#,
+    );
+    let left = loop {
+        let left = site.listener.next(&delta);
+        if left["version"] == 3 {
+            break left;
+        }
+    };
+    assert_eq!(left["state"], json!({"b":{"d":3}}));
+
+    // In sync there is nothing to tell.
+    site.accepted(LAMP, "update", r#"{"state":{"reported":{"b":{"d":3}}}}"#);
+    site.server
+        .command(&["DEVICE.SHADOW.SET", "lamp-1", r#"{"x":1}"#, "NAME", "night"]);
+    let night = site
+        .listener
+        .next(&format!("{LAMP}/name/night/update/delta"));
+    assert_eq!(night["state"], json!({"x":1}));
+    let late = |body: String| body.contains("\"version\":4");
+    assert!(!site.listener.subscriber.on(&delta).into_iter().any(late));
+}
+
 #[test]
 fn a_fault_of_the_server_is_told_to_the_operator() {
     let site = Site::start(PROFILE);

@@ -69,8 +69,46 @@ fn all_is_well() {
         found.lines().all(|line| line.starts_with("ok    ")),
         "{found}"
     );
-    // Nothing was written.
+}
+
+/// What is tried has no effect, neither on what is there nor on what is not.
+#[test]
+fn nothing_is_changed() {
+    let (broker, server) = (Broker::start(), Server::start());
+    let folder = tempfile::tempdir().unwrap();
+    let files = ["", "[queue]\nenabled = true\n"].map(|queue| {
+        let file = folder.path().join(format!("{}.toml", queue.len()));
+        let profiles = "profiles = [\"native\", \"aws-shadow\"]\n";
+        std::fs::write(&file, format!("{profiles}{queue}")).unwrap();
+        file.to_str().unwrap().to_owned()
+    });
+    let peers = [
+        "--mqtt",
+        &broker.url(),
+        "--redis",
+        &server.url(),
+        "--config",
+    ];
+    let check = || {
+        for file in &files {
+            let (status, found) = check(&[peers.as_slice(), &[file.as_str()]].concat());
+            assert_eq!((status, failures(&found)), (Some(0), 0), "{found}");
+        }
+    };
+    check();
     assert_eq!(server.query::<u64>(&["DBSIZE"]), 0);
+
+    let bridge = Bridge::start(&broker.url(), &server.url(), "");
+    broker.publish("devices/a/reported", "{\"reported\":{\"x\":1}}");
+    broker.publish("devices/b/reported", "no json");
+    support::wait_until("the messages are there", || {
+        server.query::<u64>(&["EXISTS", "device:state:a", "bridge:dead-letters"]) == 2
+    });
+    let digest = || server.query::<String>(&["DEBUG", "DIGEST"]);
+    let before = digest();
+    check();
+    assert_eq!(digest(), before);
+    drop(bridge);
 }
 
 /// The session of a bridge that runs is its own.
@@ -125,15 +163,18 @@ fn logins_and_permissions() {
     let (broker, server) = (Broker::start(), Server::start());
     let login = |user: &str| format!("redis://{user}@127.0.0.1:{}", server.port);
     let redis = format!("Redis 127.0.0.1:{}", server.port);
+    let down = "+device.get +device.command.done +device.list +device.shadow.get \
+                +device.shadow.names +device.command.take +multi +exec +xread +xreadgroup +xack \
+                +xautoclaim +xgroup|create +xgroup|setid +xinfo|stream +xinfo|groups";
     for user in [
         "all on >secret ~* +device.heartbeat +device.offline +xadd +ping +client|setname \
          +client|id +client|list +client|kill",
-        "tenant on >secret ~acme:* ~bridge:dead-letters +device.heartbeat +device.offline +xadd \
-         +ping",
+        "tenant on >secret ~acme:* ~device:commands:acme:* ~bridge:dead-letters ~devices:events \
+         %R~devices:registered +device.heartbeat +device.offline +xadd +ping",
         "reader on >secret ~devices:* +device.offline +xadd +ping",
     ] {
         let mut words = vec!["ACL", "SETUSER"];
-        words.extend(user.split_whitespace());
+        words.extend(user.split_whitespace().chain(down.split_whitespace()));
         server.command(&words);
     }
 
@@ -166,6 +207,24 @@ fn logins_and_permissions() {
             &format!("FAIL  {redis}: XADD: NOPERM"),
         ],
     );
+
+    // Each profile and the queues have needs of their own.
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let settings = "profiles = [\"native\", \"aws-shadow\"]\n[queue]\nenabled = true\n";
+    std::fs::write(file.path(), settings).unwrap();
+    let file = file.path().to_str().unwrap();
+    let login = login("all:secret");
+    let (status, found) = check(&["--mqtt", &broker.url(), "--redis", &login, "--config", file]);
+    assert_eq!(status, Some(1), "{found}");
+    for name in [
+        "QUEUE.ADD",
+        "DEVICE.SHADOW.UPDATE",
+        "DEVICE.SHADOW.GET",
+        "DEVICE.SHADOW.DEL",
+    ] {
+        assert_found(&found, &[&format!("FAIL  {redis}: {name}: NOPERM")]);
+    }
+    assert_found(&found, &[&format!("FAIL  {redis}: MULTI: NOPERM")]);
 }
 
 #[test]

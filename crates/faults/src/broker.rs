@@ -67,6 +67,11 @@ impl Broker {
         Ok(())
     }
 
+    /// Drops what a stopped broker had on disk.
+    pub fn forget(&self) -> Result<()> {
+        Ok(fs::remove_file(self.folder.join("mosquitto.db"))?)
+    }
+
     /// kill -9.
     pub fn kill(&mut self) -> Result<()> {
         self.process.take().map_or(Ok(()), Process::kill)

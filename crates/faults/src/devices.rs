@@ -27,6 +27,8 @@ pub struct Load {
     pub devices: usize,
     /// Of each device.
     pub reports: usize,
+    /// Whether reports have a `seq`, which keeps Redis from applying one again.
+    pub numbered: bool,
     /// After each 49 reports comes one of these, numbered.
     pub fiftieth: Option<Numbered>,
 }
@@ -65,6 +67,8 @@ pub struct Acknowledged {
     pub device: usize,
     pub seq: usize,
     pub at: Instant,
+    /// False: it said that there was no subscriber.
+    pub heard: bool,
 }
 
 /// A message and, if it is a report, whose and which.
@@ -128,8 +132,11 @@ fn messages(load: Load, connection: usize) -> impl Iterator<Item = Message> {
     reports.enumerate().flat_map(move |(index, (device, seq))| {
         let report = Message {
             topic: format!("devices/{}/reported", name(device)),
-            payload: format!(r#"{{"reported":{{"seq":{seq}}},"session":1,"seq":{seq}}}"#)
-                .into_bytes(),
+            payload: match load.numbered {
+                true => format!(r#"{{"reported":{{"seq":{seq}}},"session":1,"seq":{seq}}}"#),
+                false => format!(r#"{{"reported":{{"seq":{seq}}}}}"#),
+            }
+            .into_bytes(),
             report: Some((device, seq)),
         };
         let other = load.fiftieth.filter(|_| index % 49 == 48).map(|other| {
@@ -207,13 +214,18 @@ impl Publisher {
     }
 
     fn take(&mut self, packet: &Packet) -> Result<()> {
-        let acked = acknowledged(packet)?;
-        let place = self.in_flight.iter().position(|(id, _)| *id == acked);
+        let (packet_id, heard) = acknowledged(packet)?;
+        let place = self.in_flight.iter().position(|(id, _)| *id == packet_id);
         let taken = place.and_then(|place| self.in_flight.remove(place));
         if let Some((_, message)) = taken {
             if let Some((device, seq)) = message.report {
                 let at = Instant::now();
-                self.acknowledged.push(Acknowledged { device, seq, at });
+                self.acknowledged.push(Acknowledged {
+                    device,
+                    seq,
+                    at,
+                    heard,
+                });
                 self.total.fetch_add(1, Ordering::Relaxed);
             }
         }
@@ -221,16 +233,12 @@ impl Publisher {
     }
 }
 
-/// The packet identifier that a PUBACK is for.
-fn acknowledged(packet: &Packet) -> Result<u16> {
+/// The packet identifier that a PUBACK is for, and whether there was a subscriber.
+fn acknowledged(packet: &Packet) -> Result<(u16, bool)> {
     match packet {
-        Packet::PubAck(ack)
-            if matches!(
-                ack.reason,
-                PubAckReason::Success | PubAckReason::NoMatchingSubscribers
-            ) =>
-        {
-            Ok(ack.pkid)
+        Packet::PubAck(ack) if ack.reason == PubAckReason::Success => Ok((ack.pkid, true)),
+        Packet::PubAck(ack) if ack.reason == PubAckReason::NoMatchingSubscribers => {
+            Ok((ack.pkid, false))
         }
         other => Err(Failure::new(format!("instead of PUBACK: {other:?}"))),
     }
@@ -279,6 +287,7 @@ mod tests {
         let load = Load {
             devices: 10,
             reports: 100,
+            numbered: true,
             fiftieth: Some(poison),
         };
         let all: Vec<Message> = (0..CONNECTIONS)

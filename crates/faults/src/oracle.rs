@@ -75,9 +75,7 @@ impl Oracle {
         let device = text("device_id").strip_prefix('d');
         let device = device.and_then(|number| number.parse::<usize>().ok());
         let numbers = device.and_then(|device| self.applied.get_mut(device));
-        let report: Option<serde_json::Value> = serde_json::from_str(text("reported")).ok();
-        let seq = report.and_then(|report| report.get("seq")?.as_u64());
-        match (numbers, seq.and_then(|seq| usize::try_from(seq).ok())) {
+        match (numbers, seq_of(text("reported"))) {
             (Some(numbers), Some(seq)) => numbers.push(seq),
             _ => self.strangers += 1,
         }
@@ -124,6 +122,12 @@ impl Oracle {
     }
 }
 
+/// The number in a reported document.
+fn seq_of(document: &str) -> Option<usize> {
+    let document: serde_json::Value = serde_json::from_str(document).ok()?;
+    usize::try_from(document.get("seq")?.as_u64()?).ok()
+}
+
 /// What Redis holds about a device.
 struct Stored {
     seq: Option<usize>,
@@ -132,13 +136,13 @@ struct Stored {
 
 impl Stored {
     fn read(device: usize, connection: &mut Connection) -> Result<Stored> {
-        let (seq, ignored): (Option<usize>, Option<usize>) = redis::cmd("HMGET")
+        let (reported, ignored): (Option<String>, Option<usize>) = redis::cmd("HMGET")
             .arg(format!("device:state:{}", devices::name(device)))
-            .arg("seq")
+            .arg("reported_state")
             .arg("ignored")
             .query(connection)?;
         Ok(Stored {
-            seq,
+            seq: reported.as_deref().and_then(seq_of),
             ignored: ignored.unwrap_or(0),
         })
     }

@@ -12,6 +12,8 @@ use std::time::Duration;
 struct State {
     /// Connections below this number hang: nothing is passed on, nothing is closed.
     hanging_below: usize,
+    /// Of those below this one, only what clients send.
+    requests_hanging_below: usize,
     /// Nothing that clients send is passed on, except for so many pieces.
     requests_hang: bool,
     passes: usize,
@@ -20,6 +22,13 @@ struct State {
     open: Vec<(TcpStream, TcpStream)>,
     /// How many pieces clients have sent, those that are held back included.
     requests: usize,
+}
+
+impl State {
+    fn is_hanging(&self, connection: usize, is_request: bool) -> bool {
+        let request = self.requests_hang || connection < self.requests_hanging_below;
+        connection < self.hanging_below || (is_request && request)
+    }
 }
 
 #[derive(Default)]
@@ -74,6 +83,12 @@ impl Proxy {
         state.hanging_below = state.open.len();
     }
 
+    /// As [`Proxy::hang`], for what clients send; answers are passed on.
+    pub fn hang_requests_of_now(&self) {
+        let mut state = self.lock();
+        state.requests_hanging_below = state.open.len();
+    }
+
     /// Holds back what clients send, on new connections too. Answers are passed on.
     pub fn hang_requests(&self) {
         self.lock().requests_hang = true;
@@ -89,6 +104,7 @@ impl Proxy {
     pub fn release(&self) {
         let mut state = self.lock();
         state.hanging_below = 0;
+        state.requests_hanging_below = 0;
         state.requests_hang = false;
         state.passes = 0;
         drop(state);
@@ -150,7 +166,7 @@ impl Shared {
     fn wait_for_turn(&self, number: usize, is_request: bool) -> Duration {
         let mut state = self.lock();
         state.requests += usize::from(is_request);
-        while number < state.hanging_below || (is_request && state.requests_hang) {
+        while state.is_hanging(number, is_request) {
             if is_request && state.passes > 0 {
                 state.passes -= 1;
                 break;

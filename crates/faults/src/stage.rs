@@ -34,6 +34,7 @@ impl Context {
         Load {
             devices: self.devices,
             reports: self.messages.div_ceil(self.devices),
+            numbered: true,
             fiftieth: None,
         }
     }
@@ -69,6 +70,8 @@ pub struct Stage {
     poison: usize,
     fleet: Option<Fleet>,
     excuses: Vec<(Instant, Instant)>,
+    /// Whether the broker may have had no subscriber for a while.
+    unheard: bool,
     complaints: Vec<String>,
     started: Instant,
 }
@@ -138,6 +141,7 @@ impl Stage {
             poison: load.others() + setup.retained,
             fleet: None,
             excuses: Vec::new(),
+            unheard: false,
             complaints: Vec::new(),
             started: Instant::now(),
         })
@@ -174,6 +178,11 @@ impl Stage {
         self.excuses.push((from, to));
     }
 
+    /// What the broker acknowledged while nobody was subscribed may be lost, too.
+    pub fn excuse_unheard(&mut self) {
+        self.unheard = true;
+    }
+
     /// Notes something that is not as it should be.
     pub fn expect(&mut self, holds: bool, complaint: impl Into<String>) {
         if !holds {
@@ -188,10 +197,10 @@ impl Stage {
         let mut oracle = Oracle::new(&self.load);
         let mut connection = self.redis.connection()?;
         let excuses = std::mem::take(&mut self.excuses);
+        let unheard = self.unheard;
         let excused = |ack: &Acknowledged| {
-            excuses
-                .iter()
-                .any(|(from, to)| (*from..=*to).contains(&ack.at))
+            let mut excuses = excuses.iter();
+            (unheard && !ack.heard) || excuses.any(|(from, to)| (*from..=*to).contains(&ack.at))
         };
         let mut news = Instant::now();
         while oracle.applied() < acknowledged.len() && news.elapsed() < STILLNESS {

@@ -1,88 +1,15 @@
 //! Whether the server answers, has the module, and lets the bridge's user do what it must.
-//!
-//! A permission is tried by running the command itself with an argument that can never be right. Of
-//! the server's answers, "you may not" comes before "this is wrong", and neither changes anything. Unlike
-//! `ACL DRYRUN`, that takes no permission beyond those that the bridge has anyway.
 
 use super::info::Info;
+use super::needs::{needs, Need};
 use super::{Finding, Report};
 use crate::config::Config;
 use crate::redis_link::{describe, Target};
 use crate::serve::Plan;
 use crate::verdict::{judge, Verdict};
 use redis::aio::MultiplexedConnection;
-use redis::{Cmd, RedisError, Value};
+use redis::{RedisError, Value};
 use std::io::Write;
-
-/// A command that the bridge runs.
-struct Need {
-    words: Vec<String>,
-    /// How many of the words name it.
-    name: usize,
-    /// Whether the key in `words` is one that the bridge uses.
-    key: bool,
-    /// What is lost without it.
-    finding: Finding,
-}
-
-impl Need {
-    /// The bridge does not work without it.
-    fn must(words: &[&str]) -> Need {
-        Need {
-            words: words.iter().map(|word| (*word).to_owned()).collect(),
-            name: 1,
-            key: false,
-            finding: Finding::Fail,
-        }
-    }
-
-    /// A subcommand that the bridge can do without.
-    fn may(words: &[&str]) -> Need {
-        Need {
-            name: 2,
-            finding: Finding::Warn,
-            ..Need::must(words)
-        }
-    }
-
-    fn on_key(self) -> Need {
-        Need { key: true, ..self }
-    }
-
-    fn command(&self) -> Cmd {
-        let mut words = self.words.iter();
-        let mut command = redis::cmd(words.next().map_or("", String::as_str));
-        for word in words {
-            command.arg(word);
-        }
-        command
-    }
-
-    fn shown(&self) -> String {
-        self.words[..self.name].join(" ")
-    }
-}
-
-/// All of them, each with arguments that come to nothing.
-fn needs(config: &Config) -> Vec<Need> {
-    let mut needs = vec![
-        Need::must(&["DEVICE.HEARTBEAT", ""]),
-        Need::must(&["DEVICE.OFFLINE", ""]),
-        Need::may(&["CLIENT", "SETNAME", "devicestate-bridge-check"]),
-        Need::may(&["CLIENT", "ID"]),
-        Need::may(&["CLIENT", "LIST", "ID", "0"]),
-        Need::may(&["CLIENT", "KILL", "ID", "0"]),
-    ];
-    if config.redis.wait_replicas > 0 {
-        needs.push(Need::must(&["WAIT", "x", "0"]));
-    }
-    let letters = &config.dead_letters;
-    if letters.maxlen > 0 {
-        // 0-0 is no id that an entry can have.
-        needs.push(Need::must(&["XADD", &letters.key, "0-0", "x", "x"]).on_key());
-    }
-    needs
-}
 
 pub async fn check(report: &mut Report<impl Write>, config: &Config, plan: &Plan) {
     let server = &plan.peers.redis;

@@ -24,6 +24,7 @@ fn the_example_shows_every_setting_with_its_default() {
         [
             "aws_shadow",
             "dead_letters",
+            "downlink",
             "drain_timeout",
             "http",
             "log",
@@ -31,12 +32,15 @@ fn the_example_shows_every_setting_with_its_default() {
             "mqtt",
             "profiles",
             "protobuf",
+            "queue",
             "redis"
         ]
     );
     let section = |name: &str| names(table[name].as_table().unwrap()).len();
     assert_eq!((section("mqtt"), section("redis")), (14, 9));
     assert_eq!((section("dead_letters"), section("aws_shadow")), (2, 2));
+    assert_eq!(section("queue"), 7);
+    assert_eq!(section("downlink"), 7);
     assert_eq!(section("http"), 1);
     // `rule` is shown in comments: a list of sections has no default to show.
     assert_eq!(section("protobuf"), 3);
@@ -95,6 +99,10 @@ fn values_outside_their_range_are_refused() {
         "[redis]\nworkers = 0",
         "[redis]\nbatch = 0",
         "[redis]\nresponse_timeout = \"500ms\"",
+        "[queue]\nkey = \"\"",
+        "[queue]\ncount = 0",
+        "[queue]\nttl = 0",
+        "[queue]\nlease = \"100ms\"",
         "log = \"loud\"",
         "log_format = \"xml\"",
         "[http]\nlisten = \"9464\"",

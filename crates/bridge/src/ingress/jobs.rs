@@ -46,6 +46,11 @@ impl Job {
         }
     }
 
+    /// The same message, and what is to be done now.
+    pub fn with(self, work: Work) -> Job {
+        Job { work, ..self }
+    }
+
     /// Which of `workers` does all jobs of this device.
     pub fn worker(&self, workers: usize) -> usize {
         (self.device % workers.max(1) as u64) as usize

@@ -12,11 +12,11 @@
 use std::collections::VecDeque;
 use std::time::Instant;
 
-/// Names one message of one connection.
+/// Names one message of one connection (in a processor: of one batch).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Ticket {
     pub epoch: u64,
-    sequence: u64,
+    pub sequence: u64,
 }
 
 #[derive(Debug)]

@@ -8,14 +8,17 @@ use super::refusals::Refusals;
 use super::window::Ticket;
 use crate::backoff::Backoff;
 use crate::dead_letters::DeadLetters;
+use crate::downlink::bell::Bell;
 use crate::metrics::Metrics;
 use crate::mqtt::outbox::Outbox;
+use crate::mqtt::Message;
 use crate::probes::REDIS;
 use crate::profile::Refusal;
 use crate::redis_link::{describe, Answers, Identity, Link, Target};
 use crate::verdict::Outcome;
-use crate::work::{Answer, Then};
+use crate::work::{Answer, Then, Work};
 use devicestate_core::escape::Quoted;
+use redis::Value;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc::UnboundedSender;
@@ -59,13 +62,14 @@ pub struct Worker {
     pub dead_letters: Arc<DeadLetters>,
     pub metrics: Arc<Metrics>,
     pub outbox: Outbox,
+    pub bell: Arc<Bell>,
     pub reports: UnboundedSender<Report>,
 }
 
 /// Why a round with the server has to be followed by a pause.
-struct Pause {
-    reason: String,
-    reconnect: bool,
+pub struct Pause {
+    pub reason: String,
+    pub reconnect: bool,
 }
 
 impl Worker {
@@ -118,7 +122,7 @@ impl Worker {
     }
 
     /// One batch, or a sign of life when there is nothing to do.
-    async fn round(&self, link: &mut Link) -> Result<(), Pause> {
+    pub async fn round(&self, link: &mut Link) -> Result<(), Pause> {
         let Ok(batch) = tokio::time::timeout(IDLE_PING, self.queue.batch(self.batch)).await else {
             return link.ping().await.map_err(|error| Pause {
                 reason: describe(&error),
@@ -151,14 +155,44 @@ impl Worker {
         let mut again = Vec::new();
         let mut pause: Option<Pause> = None;
         for (job, answers) in batch.into_iter().zip(answers) {
-            match Outcome::of(&answers) {
+            let outcome = match Outcome::of(&answers) {
+                Outcome::Refused(reason) if matches!(job.work.then, Then::IsQueued) => {
+                    Outcome::NotNow {
+                        reason,
+                        reconnect: false,
+                    }
+                }
+                outcome => outcome,
+            };
+            match outcome {
                 Outcome::Confirmed => {
                     match &job.work.then {
                         Then::Settle => messages.applied.add(job.profile, 1),
+                        Then::Heartbeat => {
+                            messages.applied.add(job.profile, 1);
+                            if commands_wait(&answers) {
+                                self.bell.commands_wait(&job.work.device);
+                            }
+                        }
+                        Then::Ask => {
+                            messages.applied.add(job.profile, 1);
+                            self.bell.asked(&job.work.device);
+                        }
                         Then::IsDead => messages.dead.add(job.profile, 1),
+                        Then::IsQueued => messages.queued.add(job.profile, 1),
                         Then::Answer(answer) => {
                             messages.applied.add(job.profile, 1);
                             self.answer(answer, &answers);
+                        }
+                        Then::Read(later) => {
+                            match later.read(&job.message, &answers) {
+                                Ok(work) => again.push(job.with(work)),
+                                Err(refusal) => match self.give_up(job, &refusal) {
+                                    Ok(dead) => again.push(dead),
+                                    Err(settled) => done.push(settled),
+                                },
+                            }
+                            continue;
                         }
                     }
                     done.push(Settled::from(&job));
@@ -171,7 +205,7 @@ impl Worker {
                         self.answer(answer, &answers);
                         done.push(Settled::from(&job));
                     }
-                    Then::Settle | Then::IsDead => match self.refuse(job, reason) {
+                    _ => match self.refuse(job, reason) {
                         Ok(dead) => again.push(dead),
                         Err(settled) => done.push(settled),
                     },
@@ -213,15 +247,25 @@ impl Worker {
             device: Some(std::mem::take(&mut job.work.device)),
             reason,
         };
-        self.refusals
-            .refuse(job.profile, &job.message.topic, &refusal);
-        match self.dead_letters.work(&job.message, &refusal) {
-            Some(work) => {
-                job.work = work;
-                Ok(job)
-            }
+        self.give_up(job, &refusal)
+    }
+
+    fn give_up(&self, job: Job, refusal: &Refusal) -> Result<Job, Settled> {
+        match self.bury(job.profile, &job.message, refusal) {
+            Some(work) => Ok(job.with(work)),
             None => Err(Settled::from(&job)),
         }
+    }
+
+    /// What keeps a message that can never succeed. `None` where none are kept.
+    pub fn bury(
+        &self,
+        profile: &'static str,
+        message: &Message,
+        refusal: &Refusal,
+    ) -> Option<Work> {
+        self.refusals.refuse(profile, &message.topic, refusal);
+        self.dead_letters.work(message, refusal)
     }
 
     /// These jobs are next, except for those that the broker will send again anyway.
@@ -236,5 +280,13 @@ impl Worker {
     fn report(&self, report: Report) {
         // The bridge is gone only when the process ends.
         let _ = self.reports.send(report);
+    }
+}
+
+/// Whether the answer to a heartbeat, the last one of these, says that commands wait.
+fn commands_wait(answers: &Answers) -> bool {
+    match answers.last() {
+        Some(Ok(Value::Array(answer))) => matches!(answer.get(4), Some(Value::Int(1..))),
+        _ => false,
     }
 }

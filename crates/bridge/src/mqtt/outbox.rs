@@ -34,6 +34,17 @@ pub enum Fate {
     Expired,
 }
 
+/// Of one publication.
+#[derive(Debug)]
+pub struct Confirmation(oneshot::Receiver<Fate>);
+
+impl Confirmation {
+    pub async fn wait(self) -> Fate {
+        // A publisher that is gone has lost the process with it.
+        self.0.await.unwrap_or(Fate::Expired)
+    }
+}
+
 /// Where messages to devices go. Clones are the same one.
 #[derive(Clone)]
 pub struct Outbox {
@@ -97,13 +108,12 @@ impl Outbox {
         self.push(publication, None);
     }
 
-    /// Publishes, and waits until it is known what became of it. Who gives up the wait gives up the
-    /// message, too, unless it is on its way.
-    pub async fn publish(&self, publication: Publication) -> Fate {
+    /// Publishes; what becomes of it can be waited for. Who gives up the wait gives up the message,
+    /// too, unless it is on its way.
+    pub fn publish(&self, publication: Publication) -> Confirmation {
         let (waiter, fate) = oneshot::channel();
         self.push(publication, Some(waiter));
-        // A publisher that is gone has lost the process with it.
-        fate.await.unwrap_or(Fate::Expired)
+        Confirmation(fate)
     }
 
     /// Whether everything is published.
@@ -268,10 +278,9 @@ mod tests {
     #[tokio::test]
     async fn who_gives_up_the_wait_gives_up_the_message() {
         let outbox = Outbox::new(Arc::new(Metrics::new(&[])));
-        let mut publish = Box::pin(outbox.publish(publication("a", 1)));
-        let waited = tokio::time::timeout(Duration::ZERO, &mut publish).await;
+        let confirmation = outbox.publish(publication("a", 1));
+        let waited = tokio::time::timeout(Duration::ZERO, confirmation.wait()).await;
         assert!(waited.is_err() && !outbox.is_empty());
-        drop(publish);
         assert_eq!(topics(&outbox), Vec::<String>::new());
         assert!(outbox.is_empty());
     }

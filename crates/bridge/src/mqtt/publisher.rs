@@ -15,6 +15,7 @@ use super::outbox::{Fate, Item, Outbox};
 use crate::backoff::Backoff;
 use crate::config::MqttConfig;
 use crate::health::{Change, Health};
+use crate::seldom::Seldom;
 use crate::text::one_line;
 use rumqttc::mqttbytes::v5::PublishProperties;
 use rumqttc::{
@@ -29,8 +30,6 @@ use tracing::{error, info, warn};
 
 /// A broker that confirms nothing for this long, on a connection that seems to live, is taken for lost.
 const STALLED: Duration = Duration::from_secs(30);
-/// One line about refused messages in this time.
-const QUIET: Duration = Duration::from_secs(10);
 /// How often a message may end the connection.
 const STRIKES: u32 = 5;
 /// Bytes of a PUBLISH beside topic, content type and payload, at most.
@@ -46,7 +45,7 @@ pub struct Publisher {
     /// Messages go one at a time.
     careful: bool,
     health: Health,
-    refused: Refused,
+    refused: Seldom,
 }
 
 /// One connection.
@@ -82,7 +81,7 @@ impl Publisher {
             max_in_flight,
             careful: false,
             health: Health::new(1),
-            refused: Refused::default(),
+            refused: Seldom::default(),
         }
     }
 
@@ -251,7 +250,10 @@ impl Publisher {
     }
 
     fn refuse(&mut self, item: Item, reason: &str) {
-        self.refused.tell(&item.publication.topic, reason);
+        if let Some(others) = self.refused.tell() {
+            let (topic, reason) = (one_line(&item.publication.topic), one_line(reason));
+            error!("could not publish on '{topic}': {reason}{others}");
+        }
         self.outbox.settle(item, Fate::Refused);
     }
 
@@ -275,25 +277,6 @@ fn whole_seconds(span: Duration) -> u32 {
     u32::try_from(span.as_millis().div_ceil(1000)).unwrap_or(u32::MAX)
 }
 
-/// Tells of refused messages, once in a while.
-#[derive(Debug, Default)]
-struct Refused {
-    told: Option<Instant>,
-    left_out: u64,
-}
-
-impl Refused {
-    fn tell(&mut self, topic: &str, reason: &str) {
-        if self.told.is_some_and(|told| told.elapsed() < QUIET) {
-            self.left_out += 1;
-            return;
-        }
-        self.told = Some(Instant::now());
-        let topic = one_line(topic);
-        let reason = one_line(reason);
-        match std::mem::take(&mut self.left_out) {
-            0 => error!("could not publish on '{topic}': {reason}"),
-            n => error!("could not publish on '{topic}': {reason}; nor {n} messages before it"),
-        }
-    }
-}
+#[cfg(test)]
+#[path = "publisher_tests.rs"]
+mod tests;

@@ -10,9 +10,10 @@ mod payload;
 mod rejection;
 mod topic;
 
-use super::{Filter, Profile, Refusal};
+use super::{Delta, Filter, Profile, Refusal};
 use crate::clock::now_ms;
 use crate::config::AwsShadowConfig;
+use crate::mqtt::outbox::Publication;
 use crate::mqtt::Message;
 use crate::work::{Answer, Then, Work};
 use answer::Request;
@@ -162,6 +163,19 @@ impl Profile for AwsShadow {
             }));
         }
         Some(Ok(self.work(shadow, operation, &message.payload)))
+    }
+
+    /// AWS knows of no presence when it publishes.
+    fn tells_offline(&self) -> bool {
+        true
+    }
+
+    fn delta(&self, delta: &Delta<'_>) -> Option<Publication> {
+        let shadow = Shadow {
+            thing: delta.device.to_owned(),
+            name: delta.shadow.map(str::to_owned),
+        };
+        answer::delta(&shadow, delta.document?)
     }
 }
 

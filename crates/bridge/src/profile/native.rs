@@ -1,6 +1,8 @@
 //! devicestate's own topics, `<prefix>/<id>/heartbeat` and its like, and the topics of the rules for
 //! users' own protobuf. See `docs/bridge.md`.
 
+mod commands;
+mod device_types;
 mod pattern;
 mod payload;
 mod routes;
@@ -9,9 +11,11 @@ mod topic;
 pub use routes::Routes;
 pub use topic::check_prefix;
 
-use super::{Filter, Profile, Refusal};
+use super::{Command, Delta, Filter, Profile, Refusal};
+use crate::mqtt::outbox::Publication;
 use crate::mqtt::Message;
 use crate::work::Work;
+use commands::ResultTopic;
 use payload::DeviceCommand;
 use routes::{Format, Route};
 use topic::TopicError;
@@ -30,23 +34,46 @@ impl Native {
         }
     }
 
-    fn command(&self, route: Route<'_>, message: &Message) -> Result<DeviceCommand, String> {
+    fn route(&self, message: &Message) -> Option<Result<Route<'_>, Refusal>> {
+        let content_type = message.content_type.as_deref();
+        match self.routes.find(&message.topic, content_type) {
+            Ok(route) => Some(Ok(route)),
+            Err(TopicError::OtherPrefix) => None,
+            Err(error) => Some(Err(no_device(&error))),
+        }
+    }
+
+    fn check_size(&self, message: &Message) -> Result<(), String> {
         let (size, most) = (message.payload.len(), self.max_payload);
         if size > most {
             return Err(format!(
                 "the payload has {size} bytes, more than max_payload ({most})"
             ));
         }
+        Ok(())
+    }
+
+    fn result(&self, topic: ResultTopic, message: &Message) -> Result<DeviceCommand, String> {
+        self.check_size(message)?;
+        let ResultTopic { device, command } = topic;
+        payload::parse_result(command, device, &message.payload, message.retained)
+    }
+
+    fn work(&self, route: Route<'_>, message: &Message) -> Result<Work, String> {
+        self.check_size(message)?;
+        let most = self.max_payload;
         let Route {
             kind,
             device,
             format,
         } = route;
         let (payload, retained) = (&message.payload, message.retained);
-        match format? {
+        let command = match format? {
             Format::Json => payload::parse(kind, device, payload, retained),
             Format::Protobuf(schema) => payload::decode(schema, device, payload, retained, most),
-        }
+            Format::ByDeviceType(types) => return Ok(types.work(device, most)),
+        };
+        command.map(Work::from)
     }
 }
 
@@ -66,27 +93,55 @@ impl Profile for Native {
     }
 
     fn read(&self, message: &Message) -> Option<Result<Work, Refusal>> {
-        let found = self
-            .routes
-            .find(&message.topic, message.content_type.as_deref());
-        let route = match found {
-            Ok(route) => route,
-            Err(TopicError::OtherPrefix) => return None,
-            Err(error) => {
-                return Some(Err(Refusal {
-                    device: None,
-                    reason: error.to_string(),
-                }))
-            }
-        };
-        let device = route.device.clone();
-        let work = match self.command(route, message) {
-            Ok(command) => Ok(command.into()),
-            Err(reason) => Err(Refusal {
-                device: Some(device),
-                reason,
-            }),
-        };
+        if let Some(topic) = commands::read_result(self.routes.topics(), &message.topic) {
+            return Some(match topic {
+                Ok(topic) => {
+                    let device = topic.device.clone();
+                    finish(device, self.result(topic, message).map(Work::from))
+                }
+                Err(error) => Err(no_device(&error)),
+            });
+        }
+        let work = self.route(message)?.and_then(|route| {
+            let device = route.device.clone();
+            finish(device, self.work(route, message))
+        });
         Some(work)
+    }
+
+    fn device(&self, message: &Message) -> Option<Result<String, Refusal>> {
+        let device = self.route(message)?.and_then(|route| {
+            let device = route.device;
+            match self.check_size(message) {
+                Ok(()) => Ok(device),
+                Err(reason) => Err(Refusal {
+                    device: Some(device),
+                    reason,
+                }),
+            }
+        });
+        Some(device)
+    }
+
+    fn delta(&self, delta: &Delta<'_>) -> Option<Publication> {
+        Some(commands::delta(self.routes.topics(), delta))
+    }
+
+    fn command(&self, command: &Command<'_>) -> Option<Publication> {
+        Some(commands::command(self.routes.topics(), command))
+    }
+}
+
+fn finish(device: String, work: Result<Work, String>) -> Result<Work, Refusal> {
+    work.map_err(|reason| Refusal {
+        device: Some(device),
+        reason,
+    })
+}
+
+fn no_device(error: &TopicError) -> Refusal {
+    Refusal {
+        device: None,
+        reason: error.to_string(),
     }
 }

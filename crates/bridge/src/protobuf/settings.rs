@@ -26,7 +26,7 @@ impl Default for ProtobufConfig {
     }
 }
 
-/// Which messages are read as which type. It has either a topic or a content type.
+/// Which messages are read as which type. It has a topic, a device type or both, or else a content type.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RuleConfig {
@@ -34,6 +34,8 @@ pub struct RuleConfig {
     pub topic: Option<String>,
     /// The content type of an MQTT 5 message.
     pub content_type: Option<String>,
+    /// The type under which a device is registered.
+    pub device_type: Option<String>,
     /// The full name of a message type.
     pub message: String,
 }

@@ -1,6 +1,6 @@
 //! The program under test, as a process, with what it has written.
 
-use super::{terminate, wait_until};
+use super::{signal, terminate, wait_until};
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
@@ -21,14 +21,33 @@ impl Bridge {
         bridge
     }
 
+    /// Messages to devices are off unless the configuration has a section for them: they are tests of
+    /// their own.
     pub fn launch(mqtt: &str, redis: &str, config: &str) -> Bridge {
         Bridge::launch_as(&[], mqtt, redis, config)
+    }
+
+    /// Starts a processor of the queues, with these flags, and waits until it is ready. It needs no
+    /// broker.
+    pub fn process(flags: &[&str], redis: &str, config: &str) -> Bridge {
+        let bridge = Bridge::launch_processor(flags, redis, config);
+        bridge.wait_for("processor ready");
+        bridge
+    }
+
+    pub fn launch_processor(flags: &[&str], redis: &str, config: &str) -> Bridge {
+        let words = [&["process"], flags].concat();
+        Bridge::launch_as(&words, "mqtt://127.0.0.1:1", redis, config)
     }
 
     /// With a subcommand, or with flags of its own.
     pub fn launch_as(words: &[&str], mqtt: &str, redis: &str, config: &str) -> Bridge {
         let file = NamedTempFile::new().unwrap();
-        std::fs::write(file.path(), config).unwrap();
+        let off = match config.contains("[downlink]") {
+            true => "",
+            false => "\n[downlink]\nenabled = false\n",
+        };
+        std::fs::write(file.path(), format!("{config}{off}")).unwrap();
         let mut process = Command::new(env!("CARGO_BIN_EXE_devicestate-bridge"))
             .args(words)
             .arg("--config")
@@ -70,6 +89,15 @@ impl Bridge {
             found.is_some()
         });
         found.unwrap()
+    }
+
+    /// Stops all its work, until [`Bridge::thaw`].
+    pub fn freeze(&self) {
+        signal(&self.process, "-STOP");
+    }
+
+    pub fn thaw(&self) {
+        signal(&self.process, "-CONT");
     }
 
     /// kill -9.

@@ -7,6 +7,7 @@ pub mod bridge;
 pub mod broker;
 pub mod certificates;
 pub mod http;
+pub mod monitor;
 pub mod redis;
 pub mod sentinel;
 pub mod server;
@@ -37,9 +38,13 @@ pub fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
 
 /// Asks a process to end, as an operator would.
 pub fn terminate(child: &Child) {
+    signal(child, "-TERM");
+}
+
+pub fn signal(child: &Child, signal: &str) {
     let pid = child.id().to_string();
-    let told = Command::new("kill").args(["-TERM", &pid]).status().unwrap();
-    assert!(told.success());
+    let sent = Command::new("kill").args([signal, &pid]).status().unwrap();
+    assert!(sent.success());
 }
 
 pub fn heartbeat(device: &str) -> String {

@@ -14,6 +14,23 @@ pub fn restart(context: &Context) -> Result<Tally> {
     stage.finish()
 }
 
+/// A broker without persistence forgets its sessions. What it held then is gone, and what it takes
+/// before the bridge has subscribed again; all that comes after must be there.
+pub fn forget(context: &Context) -> Result<Tally> {
+    let mut stage = Stage::start(context, Setup::default(), context.load())?;
+    stage.excuse_unheard();
+    let started = Instant::now();
+    for round in 1..=3 {
+        stage.until_acknowledged(round, 4)?;
+        stage.broker.stop()?;
+        stage.broker.forget()?;
+        stage.excuse(started, Instant::now());
+        stage.broker.resume()?;
+        stage.bridge()?.wait_for("new session", round + 1)?;
+    }
+    stage.finish()
+}
+
 /// Mosquitto saves after changes, not before it acknowledges: what it acknowledged just before it
 /// was killed may be gone, and no bridge can help that.
 const EXCUSED: Duration = Duration::from_secs(2);

@@ -73,6 +73,11 @@ pub const ALL: &[Scenario] = &[
         run: broker::restart,
     },
     Scenario {
+        name: "broker-forget",
+        about: "Mosquitto is started again without its sessions, three times",
+        run: broker::forget,
+    },
+    Scenario {
         name: "broker-kill",
         about: "kill -9 of Mosquitto, three times; the last 2 s before each are excused",
         run: broker::kill,
@@ -86,6 +91,11 @@ pub const ALL: &[Scenario] = &[
         name: "tcp-half-open",
         about: "the connections to Redis and to the broker hang; what hung arrives late",
         run: network::half_open,
+    },
+    Scenario {
+        name: "tcp-late",
+        about: "commands hang on the way to Redis and arrive after newer ones; reports without seq",
+        run: network::late,
     },
     Scenario {
         name: "tcp-slow",

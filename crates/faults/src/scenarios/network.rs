@@ -30,8 +30,6 @@ pub fn cut(context: &Context) -> Result<Tally> {
     stage.finish()
 }
 
-/// What the bridge gave up must not be heard of again: commands that hung on the way to Redis
-/// would overtake newer ones, acknowledgements that hung would be for other messages.
 pub fn half_open(context: &Context) -> Result<Tally> {
     let (mut stage, to_broker, to_redis) = start(context)?;
     stage.until_applied(1, 3)?;
@@ -43,6 +41,29 @@ pub fn half_open(context: &Context) -> Result<Tally> {
     to_broker.hang();
     stage.bridge()?.wait_for("resumed session", 1)?;
     to_broker.release();
+    stage.finish()
+}
+
+/// Commands that hang on the way to Redis are sent again over a new connection. When the old ones
+/// arrive after all, newer ones have been applied: they must not be. Reports have no `seq` here, so
+/// Redis itself would apply each again.
+pub fn late(context: &Context) -> Result<Tally> {
+    let setup = Setup {
+        redis_proxy: true,
+        ..Setup::default()
+    };
+    let mut load = context.load();
+    load.numbered = false;
+    let mut stage = Stage::start(context, setup, load)?;
+    let to_redis = stage.to_redis.take();
+    let to_redis = to_redis.ok_or_else(|| Failure::new("there is no proxy"))?;
+    for round in 1..=2 {
+        stage.until_applied(2 * round - 1, 5)?;
+        to_redis.hang_requests_of_now();
+        stage.bridge()?.wait_for("works again after", round)?;
+        stage.until_applied(2 * round, 5)?;
+        to_redis.release();
+    }
     stage.finish()
 }
 

@@ -1,4 +1,4 @@
-//! What is published when the server has answered.
+//! What is published: when the server has answered, and when something is outstanding.
 
 use super::document::{self, Deleted, ShadowDocument};
 use super::rejection::Rejection;
@@ -75,6 +75,16 @@ impl Request {
             ..Publication::default()
         })
     }
+}
+
+/// What says that something is outstanding, from what `DEVICE.SHADOW.GET` answers. `None` in sync.
+pub fn delta(shadow: &Shadow, document: &str) -> Option<Publication> {
+    let document = ShadowDocument::read(document.as_bytes()).ok()?;
+    Some(Publication {
+        topic: shadow.topic(Operation::Update, "delta")?,
+        payload: document::delta(&document).ok()??,
+        ..Publication::default()
+    })
 }
 
 fn text(answer: &Value) -> Option<&[u8]> {

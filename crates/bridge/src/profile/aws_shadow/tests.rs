@@ -1,7 +1,7 @@
 use super::*;
-use crate::mqtt::outbox::Publication;
 use crate::redis_link::Answers;
 use redis::{Arg, Value};
+use serde_json::value::RawValue;
 use serde_json::{json, Value as Json};
 
 const UPDATE: &str = "$aws/things/lamp-1/shadow/update";
@@ -217,6 +217,38 @@ fn what_the_server_need_not_see_is_rejected_at_once() {
             (format!("{topic}/rejected"), json!(code))
         );
     }
+}
+
+#[test]
+fn deltas_are_told_on_the_topic_of_their_shadow() {
+    const WISH: &str = r#"{"state":{"desired":{"on":true},"delta":{"on":true}},"metadata":{"desired":{"on":{"timestamp":5000}}},"version":3,"timestamp":6000}"#;
+    let profile = AwsShadow::new(AwsShadowConfig::default(), 1024);
+    let told = |device: &'static str, shadow, document| {
+        let outstanding: Box<RawValue> = serde_json::from_str("{}").unwrap();
+        let delta = Delta {
+            device,
+            shadow,
+            version: 3,
+            delta: &outstanding,
+            document,
+        };
+        profile.delta(&delta)
+    };
+    let publication = told("lamp-1", Some("night"), Some(WISH)).unwrap();
+    assert_eq!(
+        publication.topic,
+        "$aws/things/lamp-1/shadow/name/night/update/delta"
+    );
+    assert_eq!(
+        serde_json::from_slice::<Json>(&publication.payload).unwrap(),
+        json!({
+            "state":{"on":true},"metadata":{"on":{"timestamp":5}},"version":3,"timestamp":6,
+        })
+    );
+    assert_eq!(told("lamp-1", None, Some(AFTER)), None);
+    assert_eq!(told("lamp-1", None, None), None);
+    assert_eq!(told("plant/7", None, Some(WISH)), None);
+    assert!(profile.tells_offline());
 }
 
 #[test]

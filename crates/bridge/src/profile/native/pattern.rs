@@ -45,11 +45,15 @@ impl Pattern {
         }
     }
 
-    /// `<prefix>/{device}/<last>`. The prefix may have several levels.
-    pub fn below(prefix: &str, last: &str) -> Pattern {
-        let word = |level: &str| Level::Word(level.to_owned());
+    /// `<prefix>/{device}/<rest>`. Both may have several levels; those of the rest may be `+`.
+    pub fn below(prefix: &str, rest: &str) -> Pattern {
+        let word = |level: &str| match level {
+            "+" => Level::Any,
+            word => Level::Word(word.to_owned()),
+        };
         let mut levels: Vec<Level> = prefix.split('/').map(word).collect();
-        levels.extend([Level::Device, word(last)]);
+        levels.push(Level::Device);
+        levels.extend(rest.split('/').map(word));
         Pattern { levels }
     }
 

@@ -8,7 +8,7 @@
 
 use super::topic::Kind;
 use crate::protobuf::Schema;
-use crate::work::Work;
+use crate::work::{Then, Work};
 use devicestate_core::duration;
 use serde::de::{self, Deserializer, Visitor};
 use serde::Deserialize;
@@ -40,6 +40,16 @@ pub enum Action {
         reason: String,
         session: Option<u64>,
     },
+    /// `DEVICE.COMMAND.DONE id cmd OK|FAILED|REJECTED [json]`
+    Done {
+        command: String,
+        outcome: &'static str,
+        /// JSON, exactly as the device wrote it.
+        result: Option<String>,
+    },
+    /// `DEVICE.GET id status`: no more than a question. What waits for the device is told by the
+    /// downlink.
+    Ask,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -90,6 +100,19 @@ impl DeviceCommand {
                     words.extend(["SESSION".into(), session.to_string().into()]);
                 }
             }
+            Action::Done {
+                command,
+                outcome,
+                result,
+            } => {
+                words.extend(["DEVICE.COMMAND.DONE".into(), self.device.as_str().into()]);
+                words.extend([command.as_str().into(), (*outcome).into()]);
+                words.extend(result.as_deref().map(Into::into));
+            }
+            Action::Ask => {
+                words.extend(["DEVICE.GET".into(), self.device.as_str().into()]);
+                words.push("status".into());
+            }
         }
         words
     }
@@ -101,7 +124,15 @@ impl From<DeviceCommand> for Work {
         for word in command.words() {
             cmd.arg(word.as_bytes());
         }
-        Work::one(command.device, cmd)
+        let then = match command.action {
+            Action::Heartbeat { .. } => Then::Heartbeat,
+            Action::Ask => Then::Ask,
+            Action::Offline { .. } | Action::Done { .. } => Then::Settle,
+        };
+        Work {
+            then,
+            ..Work::one(command.device, cmd)
+        }
     }
 }
 
@@ -117,6 +148,7 @@ pub fn parse(
         Kind::Heartbeat => heartbeat(payload)?,
         Kind::Reported => reported(payload)?,
         Kind::Will => will(payload)?,
+        Kind::Get => get(payload)?,
     };
     Ok(DeviceCommand { device, action })
 }
@@ -138,6 +170,23 @@ pub fn decode(
         report: Some(report),
         timeout: None,
         fence: Fence::default(),
+    };
+    Ok(DeviceCommand { device, action })
+}
+
+/// Reads the result of a command.
+pub fn parse_result(
+    command: String,
+    device: String,
+    payload: &[u8],
+    retained: bool,
+) -> Result<DeviceCommand, String> {
+    check_live(retained)?;
+    let ResultPayload { outcome, result } = object_or_empty(payload)?;
+    let action = Action::Done {
+        command,
+        outcome: outcome.word(),
+        result: result.map(|json| json.get().to_owned()),
     };
     Ok(DeviceCommand { device, action })
 }
@@ -176,6 +225,38 @@ struct WillPayload {
     reason: Option<String>,
 }
 
+/// Nothing can be said yet; an empty object is nothing.
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct GetPayload {}
+
+#[derive(Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct ResultPayload<'a> {
+    outcome: Outcome,
+    #[serde(borrow)]
+    result: Option<&'a RawValue>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "UPPERCASE")]
+enum Outcome {
+    #[default]
+    Ok,
+    Failed,
+    Rejected,
+}
+
+impl Outcome {
+    fn word(&self) -> &'static str {
+        match self {
+            Outcome::Ok => "OK",
+            Outcome::Failed => "FAILED",
+            Outcome::Rejected => "REJECTED",
+        }
+    }
+}
+
 fn heartbeat(payload: &[u8]) -> Result<Action, String> {
     let payload: HeartbeatPayload = object_or_empty(payload)?;
     Ok(Action::Heartbeat {
@@ -207,6 +288,10 @@ fn will(payload: &[u8]) -> Result<Action, String> {
         reason: payload.reason.unwrap_or_else(|| DEFAULT_REASON.into()),
         session: payload.session,
     })
+}
+
+fn get(payload: &[u8]) -> Result<Action, String> {
+    object_or_empty::<GetPayload>(payload).map(|GetPayload {}| Action::Ask)
 }
 
 fn fence(session: Option<u64>, seq: Option<u64>) -> Result<Fence, String> {

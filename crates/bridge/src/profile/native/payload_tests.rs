@@ -160,6 +160,50 @@ fn seq_needs_session() {
 }
 
 #[test]
+fn questions() {
+    for payload in ["", "{}", " {} "] {
+        let asked = words(Kind::Get, payload);
+        assert_eq!(asked.as_deref(), Ok("DEVICE.GET d1 status"), "{payload}");
+    }
+    assert!(refusal(Kind::Get, r#"{"shadow":"a"}"#).contains("unknown field"));
+}
+
+fn result_words(payload: &str) -> Result<String, String> {
+    let command = parse_result("17-0".into(), "d1".into(), payload.as_bytes(), false)?;
+    Ok(command.words().join(" "))
+}
+
+#[test]
+fn results() {
+    for (payload, words) in [
+        ("", "OK"),
+        ("{}", "OK"),
+        (r#"{"result":null}"#, "OK"),
+        (r#"{"outcome":"FAILED"}"#, "FAILED"),
+        (
+            r#"{"outcome":"REJECTED","result":"no"}"#,
+            r#"REJECTED "no""#,
+        ),
+        (r#"{"result":{"a": 1.0}}"#, r#"OK {"a": 1.0}"#),
+    ] {
+        let expected = format!("DEVICE.COMMAND.DONE d1 17-0 {words}");
+        assert_eq!(result_words(payload), Ok(expected), "{payload}");
+    }
+    for payload in [
+        "OK",
+        "[]",
+        r#"{"outcome":"DONE"}"#,
+        r#"{"outcome":"ok"}"#,
+        r#"{"outcome":null}"#,
+        r#"{"reslut":1}"#,
+    ] {
+        assert!(result_words(payload).is_err(), "{payload}");
+    }
+    let retained = parse_result("17-0".into(), "d1".into(), b"", true);
+    assert!(retained.is_err_and(|reason| reason.contains("retained")));
+}
+
+#[test]
 fn what_is_not_one_object_is_refused() {
     for payload in [
         "[]", "[1,2,3]", "1", "null", "\"x\"", "online", "{", "{}x", "{} {}", " ",

@@ -28,6 +28,10 @@ fn found(routes: &Routes, topic: &str, content_type: Option<&str>) -> String {
     let format = match route.format {
         Ok(Format::Json) => "json".to_owned(),
         Ok(Format::Protobuf(schema)) => schema.name().to_owned(),
+        Ok(Format::ByDeviceType(types)) => {
+            let names: Vec<_> = types.schemas().map(|schema| schema.name()).collect();
+            format!("one of {}", names.join(", "))
+        }
         Err(reason) => reason.to_owned(),
     };
     format!("{} {} {format}", route.device, route.kind.name())
@@ -60,7 +64,7 @@ fn without_rules_reports_are_json() {
 #[test]
 fn a_rule_adds_a_topic() {
     let routes = routes(RULES);
-    assert_eq!(routes.filters()[3..], ["plant/+/+/up"]);
+    assert_eq!(routes.filters()[5..], ["plant/+/+/up"]);
     assert_eq!(
         found(&routes, "plant/7/a%2Fb/up", None),
         "a/b reported acme.A"
@@ -145,6 +149,9 @@ fn ambiguous_rules_are_refused() {
     );
     for topic in [
         "devices/{device}/will",
+        "devices/{device}/delta",
+        "devices/{device}/commands/+/result",
+        "devices/{device}/+/+",
         "devices/{device}/+",
         "{device}/a/reported",
     ] {
@@ -161,10 +168,10 @@ fn ambiguous_rules_are_refused() {
 #[test]
 fn rules_that_cannot_work_are_refused() {
     for (rule, reason) in [
-        ("", "needs a topic or a content_type"),
+        ("", "needs a topic, a device_type or both"),
         (
             "topic = \"a/{device}\"\ncontent_type = \"a/b\"",
-            "and not both",
+            "or else a content_type",
         ),
         ("topic = \"a/b\"", "the topic 'a/b' has no level {device}"),
         ("content_type = \" \"", "is not protobuf"),
@@ -176,4 +183,60 @@ fn rules_that_cannot_work_are_refused() {
     }
     let told = error("[[rule]]\ntopic = \"a/{device}\"\nmessage = \"A\"");
     assert!(told.contains("did you mean 'acme.A'?"), "{told}");
+}
+
+const TYPED: &str = r#"
+    [[rule]]
+    device_type = "pump"
+    message = "acme.A"
+    [[rule]]
+    device_type = "lamp"
+    message = "acme.B"
+    [[rule]]
+    topic = "plant/{device}/up"
+    device_type = "pump"
+    message = "acme.B"
+"#;
+
+#[test]
+fn reports_that_say_protobuf_are_read_by_the_type_of_their_device() {
+    let routes = routes(TYPED);
+    let on = |topic, content_type| found(&routes, topic, content_type);
+    let protobuf = Some("application/x-protobuf");
+    let both = "a reported one of acme.B, acme.A";
+    assert_eq!(on("devices/a/reported", protobuf), both);
+    assert_eq!(on("devices/a/reported", None), "a reported json");
+    assert_eq!(on("devices/a/heartbeat", protobuf), "a heartbeat json");
+    for content_type in [None, protobuf, Some("text/plain")] {
+        let found = on("plant/a/up", content_type);
+        assert_eq!(found, "a reported one of acme.B");
+    }
+    let json = on("plant/a/up", Some("application/json"));
+    assert_eq!(json, "a reported json");
+}
+
+#[test]
+fn no_device_type_may_mean_two_things() {
+    for (more, reason) in [
+        ("device_type = \"pump\"", "device type 'pump', too"),
+        (
+            "topic = \"plant/{device}/up\"\ndevice_type = \"pump\"",
+            "device type 'pump', too",
+        ),
+        ("topic = \"plant/{device}/up\"", "some topics match both"),
+        (
+            "topic = \"plant/+/{device}\"\ndevice_type = \"lamp\"",
+            "some topics match both",
+        ),
+        (
+            "content_type = \"x/y\"\ndevice_type = \"lamp\"",
+            "needs a topic, a device_type or both",
+        ),
+        ("", "needs a topic"),
+    ] {
+        let error = error(&format!(
+            "{TYPED}\n[[rule]]\nmessage = \"acme.A\"\n{more}\n"
+        ));
+        assert!(error.contains(reason), "{more}: {error}");
+    }
 }

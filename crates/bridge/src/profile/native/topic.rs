@@ -1,12 +1,16 @@
-//! Topics and device ids: `<prefix>/<id>/heartbeat`, `<prefix>/<id>/reported`, `<prefix>/<id>/will`.
+//! Topics and device ids: `<prefix>/<id>/heartbeat`, `<prefix>/<id>/reported`, `<prefix>/<id>/will`,
+//! `<prefix>/<id>/get`.
 //!
 //! An id may hold characters that a topic level may not (`/`, `+`, `#`) or that are awkward there,
 //! so it is percent-encoded (RFC 3986, section 2.1). Every byte may be encoded, none has to be that
 //! MQTT allows in a level. Topics of rules are in [`super::pattern`].
 
 use devicestate_core::name::{self, InvalidName};
-use percent_encoding::percent_decode_str;
+use percent_encoding::{percent_decode_str, utf8_percent_encode, AsciiSet, CONTROLS};
 use std::fmt;
+
+/// What a level may not hold, and the sign of the encoding itself.
+const ENCODED: &AsciiSet = &CONTROLS.add(b'/').add(b'+').add(b'#').add(b'%');
 
 /// What a message is about: the last level of its topic.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -14,16 +18,19 @@ pub enum Kind {
     Heartbeat,
     Reported,
     Will,
+    /// The device asks for what waits for it.
+    Get,
 }
 
 impl Kind {
-    pub const ALL: [Kind; 3] = [Kind::Heartbeat, Kind::Reported, Kind::Will];
+    pub const ALL: [Kind; 4] = [Kind::Heartbeat, Kind::Reported, Kind::Will, Kind::Get];
 
     pub fn name(self) -> &'static str {
         match self {
             Kind::Heartbeat => "heartbeat",
             Kind::Reported => "reported",
             Kind::Will => "will",
+            Kind::Get => "get",
         }
     }
 }
@@ -44,7 +51,7 @@ impl fmt::Display for TopicError {
             TopicError::NotUtf8 => f.write_str("the topic is not UTF-8"),
             TopicError::OtherPrefix => f.write_str("the topic is outside the prefix"),
             TopicError::Shape => {
-                f.write_str("the topic is not <prefix>/<id>/heartbeat, reported or will")
+                f.write_str("the topic is not <prefix>/<id>/heartbeat, reported, will or get")
             }
             TopicError::Encoding => {
                 f.write_str("the id in the topic has a '%' without two hexadecimal digits")
@@ -70,12 +77,23 @@ impl Topics {
         }
     }
 
-    /// The filters to subscribe to.
+    /// The filters to subscribe to: one for each kind, and one for the results of commands.
     pub fn filters(&self) -> Vec<String> {
-        Kind::ALL
-            .iter()
-            .map(|kind| format!("{}+/{}", self.base, kind.name()))
+        let kinds = Kind::ALL.iter().map(|kind| kind.name());
+        kinds
+            .chain(["commands/+/result"])
+            .map(|rest| self.of("+", rest))
             .collect()
+    }
+
+    /// What comes after the prefix.
+    pub fn below<'t>(&self, topic: &'t [u8]) -> Option<&'t str> {
+        std::str::from_utf8(topic).ok()?.strip_prefix(&self.base)
+    }
+
+    /// A topic of a device, or a filter where the level of the device is `+`.
+    pub fn of(&self, level: &str, rest: &str) -> String {
+        format!("{}{level}/{rest}", self.base)
     }
 
     /// Reads the kind and the device id from a topic.
@@ -109,6 +127,11 @@ pub fn decode_id(level: &str) -> Result<String, TopicError> {
         .map_err(TopicError::Id)
 }
 
+/// One topic level from which [`decode_id`] reads the same again.
+pub fn encode_id(id: &str) -> String {
+    utf8_percent_encode(id, ENCODED).to_string()
+}
+
 /// Says why a prefix cannot be used, if so.
 pub fn check_prefix(prefix: &str) -> Result<(), &'static str> {
     if prefix.is_empty() {
@@ -135,7 +158,7 @@ pub fn check_prefix(prefix: &str) -> Result<(), &'static str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use percent_encoding::{utf8_percent_encode, NON_ALPHANUMERIC};
+    use percent_encoding::NON_ALPHANUMERIC;
     use proptest::prelude::*;
 
     fn parse(topic: &str) -> Result<(Kind, String), TopicError> {
@@ -143,13 +166,15 @@ mod tests {
     }
 
     #[test]
-    fn filters_cover_the_three_kinds() {
+    fn filters_cover_all_kinds() {
         assert_eq!(
             Topics::new("acme/site 1").filters(),
             [
                 "acme/site 1/+/heartbeat",
                 "acme/site 1/+/reported",
-                "acme/site 1/+/will"
+                "acme/site 1/+/will",
+                "acme/site 1/+/get",
+                "acme/site 1/+/commands/+/result"
             ]
         );
     }
@@ -232,6 +257,10 @@ mod tests {
         fn every_valid_id_survives_its_encoding(id in "[^\\s\\p{Cc}{}]{1,60}") {
             prop_assume!(name::check(id.as_bytes()).is_ok());
             let level = utf8_percent_encode(&id, NON_ALPHANUMERIC);
+            let read = parse(&format!("devices/{level}/will"));
+            prop_assert_eq!(read, Ok((Kind::Will, id.clone())));
+            let level = encode_id(&id);
+            prop_assert!(!level.contains(['/', '+', '#']));
             prop_assert_eq!(parse(&format!("devices/{level}/will")), Ok((Kind::Will, id)));
         }
 

@@ -1,0 +1,422 @@
+//! From Redis to devices: what is outstanding for them, and their commands.
+//!
+//! An event of the stream is only the doorbell; what a device is told is what is stored at the moment
+//! of the look. So a device is never told an older delta after a newer one, several events come to one
+//! message, and an event may come twice.
+//!
+//! An event is acknowledged (`XACK`) when the broker has acknowledged (`PUBACK`) all that followed from
+//! it. What a bridge that died had not acknowledged, it finds again when it is back, or another one
+//! takes over.
+//!
+//! One batch is worked on at a time. That bounds the memory, and while the broker is away nothing more
+//! is taken.
+
+pub mod bell;
+mod errand;
+mod events;
+mod look;
+mod pause;
+mod position;
+mod reader;
+mod resync;
+
+use crate::backoff::Backoff;
+use crate::config::DownlinkConfig;
+use crate::mqtt::outbox::{Fate, Outbox, Publication};
+use crate::profile::Profiles;
+use crate::redis_link::{Identity, Link, Target};
+use crate::seldom::Seldom;
+use bell::Bell;
+use errand::{Errand, Errands};
+use events::{Entry, What};
+use look::{Lookout, Seen, COMMANDS};
+use pause::{Condition, Part, Pause};
+use reader::{is_no_group, of_claim, Membership, News, Reader};
+use redis::{Cmd, Value};
+use std::collections::{BTreeSet, VecDeque};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
+use tokio::time::{interval, sleep, sleep_until};
+use tracing::warn;
+
+/// What the downlink works with.
+pub struct Parts {
+    /// One connection looks up what is stored, and one waits for events.
+    pub look: Target,
+    pub read: Target,
+    /// The server as the log names it.
+    pub redis: String,
+    /// This bridge's name in the consumer group.
+    pub consumer: String,
+    pub profiles: Arc<Profiles>,
+    pub outbox: Outbox,
+    pub bell: Arc<Bell>,
+}
+
+/// The downlink at work, from outside. The default is none.
+#[derive(Debug, Default)]
+pub struct Running {
+    task: JoinSet<()>,
+    stop: watch::Sender<bool>,
+}
+
+impl Running {
+    /// Has it end with what it has begun.
+    pub fn stop(&self) {
+        self.stop.send_replace(true);
+    }
+
+    pub fn is_over(&self) -> bool {
+        self.task.is_empty()
+    }
+
+    /// Waits for the end. Nothing is lost when the wait is given up.
+    pub async fn over(&mut self) {
+        while self.task.join_next().await.is_some() {}
+    }
+}
+
+pub struct Downlink {
+    parts: Parts,
+    /// Becomes true when it has to end.
+    stop: watch::Receiver<bool>,
+    membership: Membership,
+    lease: Duration,
+    claim_after: Duration,
+    /// How many devices are looked at together.
+    devices: usize,
+    link: Option<Link>,
+    previous: Option<Identity>,
+    backoff: Backoff,
+    condition: Arc<Condition>,
+    refused: Mutex<Seldom>,
+    held: VecDeque<Held>,
+}
+
+/// An event whose commands this bridge, or a dead one, may have taken without publishing them. When
+/// the lease that they may have is over, they can be taken again; until then it is not acknowledged.
+struct Held {
+    until: Instant,
+    device: String,
+    entry: String,
+}
+
+impl Downlink {
+    pub fn start(config: &DownlinkConfig, parts: Parts) -> Running {
+        let mut running = Running::default();
+        let downlink = Downlink::new(config, parts, running.stop.subscribe());
+        running.task.spawn(downlink.run());
+        running
+    }
+
+    fn new(config: &DownlinkConfig, parts: Parts, stop: watch::Receiver<bool>) -> Downlink {
+        Downlink {
+            stop,
+            membership: Membership {
+                stream: config.stream.clone(),
+                group: config.group.clone(),
+                consumer: parts.consumer.clone(),
+                batch: config.batch,
+            },
+            lease: config.command_lease.0,
+            claim_after: config.claim_after.0,
+            devices: (config.max_in_flight / COMMANDS).max(1),
+            link: None,
+            previous: None,
+            backoff: backoff(),
+            condition: Arc::new(Condition::new(parts.redis.clone())),
+            refused: Mutex::default(),
+            held: VecDeque::new(),
+            parts,
+        }
+    }
+
+    /// Works until it is told to stop; then it finishes what it has begun.
+    async fn run(mut self) {
+        let (sender, mut news) = mpsc::channel(1);
+        let reading = tokio::spawn(read(
+            self.parts.read.clone(),
+            self.membership.clone(),
+            self.condition.clone(),
+            sender,
+        ));
+        let bell = self.parts.bell.clone();
+        let mut stop = self.stop.clone();
+        let mut claim = interval(self.claim_after);
+        while !*stop.borrow() {
+            let release = self.held.front().map(|held| held.until);
+            tokio::select! {
+                _ = stop.changed() => break,
+                Some(news) = news.recv() => match news {
+                    News::Entries { entries, again } => self.on_entries(entries, again).await,
+                    News::Gap(done) => {
+                        if self.resync().await {
+                            // A reader that is gone finds the gap again.
+                            let _ = done.send(());
+                        }
+                    }
+                },
+                errands = bell.errands(self.membership.batch) => {
+                    self.run_errands(errands).await;
+                }
+                () = until(release) => self.release().await,
+                _ = claim.tick() => self.claim().await,
+            }
+        }
+        reading.abort();
+        // It ends when it is told so.
+        let _ = reading.await;
+        while let Ok(news) = news.try_recv() {
+            if let News::Entries { entries, again } = news {
+                self.on_entries(entries, again).await;
+            }
+        }
+    }
+
+    async fn on_entries(&mut self, mut entries: Vec<Entry>, again: bool) {
+        if again {
+            entries.retain(|entry| !self.held.iter().any(|held| held.entry == entry.id));
+        }
+        if entries.iter().any(|entry| entry.gone) {
+            warn!(
+                "events of {} that were not finished are trimmed: looking at all devices instead",
+                self.membership.stream
+            );
+            if !self.resync().await {
+                return;
+            }
+        }
+        let mut errands = Errands::new();
+        for event in entries.iter().filter_map(|entry| entry.event.as_ref()) {
+            errands.entry(event.device.clone()).or_default().add(event);
+        }
+        let smooth = self.run_errands(errands).await;
+        let until = Instant::now() + self.lease;
+        let mut done = Vec::with_capacity(entries.len());
+        for Entry { id, event, .. } in entries {
+            match event {
+                Some(event) if takes_commands(&event.what) && (again || !smooth) => {
+                    self.held.push_back(Held {
+                        until,
+                        device: event.device,
+                        entry: id,
+                    });
+                }
+                _ => done.push(id),
+            }
+        }
+        self.acknowledge(&done).await;
+    }
+
+    /// Finishes the events that were held and need it no longer.
+    async fn release(&mut self) {
+        let now = Instant::now();
+        let mut errands = Errands::new();
+        let mut done = Vec::new();
+        while self.held.front().is_some_and(|held| held.until <= now) {
+            if let Some(held) = self.held.pop_front() {
+                errands.insert(held.device, Errand::commands());
+                done.push(held.entry);
+            }
+        }
+        self.run_errands(errands).await;
+        self.acknowledge(&done).await;
+    }
+
+    /// Takes over what other bridges have begun and not finished.
+    async fn claim(&mut self) {
+        let idle = self.claim_after.as_millis() as u64;
+        let mut start = "0-0".to_owned();
+        loop {
+            let command = self.membership.claim(idle, &start);
+            let answer = match self.once(&command).await {
+                Ok(answer) => answer,
+                // It is tried again soon enough.
+                Err(pause) => return self.pause(pause).await,
+            };
+            let (next, entries) = of_claim(&answer);
+            self.on_entries(entries, true).await;
+            match next {
+                Some(next) if !*self.stop.borrow() => start = next,
+                _ => return,
+            }
+        }
+    }
+
+    /// Tells devices what waits for them, and comes back when the broker has all of it. Whether it
+    /// went smoothly: otherwise commands may have been taken whose answer was lost.
+    async fn run_errands(&mut self, mut errands: Errands) -> bool {
+        let mut smooth = true;
+        while !errands.is_empty() {
+            let mut some = Errands::new();
+            while some.len() < self.devices {
+                let Some((device, errand)) = errands.pop_first() else {
+                    break;
+                };
+                some.insert(device, errand);
+            }
+            while !some.is_empty() {
+                match self.look(&some).await {
+                    Ok(Seen { publications, more }) => {
+                        let late = self.publish(publications).await.into_iter();
+                        let late = late.filter_map(|device| {
+                            let errand = some.get(&device)?.more_commands();
+                            Some((device, errand))
+                        });
+                        some = more.into_iter().chain(late).collect();
+                    }
+                    Err(pause) => {
+                        smooth = false;
+                        self.pause(pause).await;
+                    }
+                }
+            }
+        }
+        smooth
+    }
+
+    /// Publishes all of it. Returns devices whose commands were too late: the broker was away for
+    /// longer than their lease, so they wait again.
+    async fn publish(&self, publications: Vec<(String, Publication)>) -> BTreeSet<String> {
+        let outbox = &self.parts.outbox;
+        let sent: Vec<_> = publications
+            .into_iter()
+            .map(|(device, publication)| (device, outbox.publish(publication)))
+            .collect();
+        let mut expired = BTreeSet::new();
+        for (device, confirmation) in sent {
+            match confirmation.wait().await {
+                // What the broker refuses is counted and logged by the publisher. It would not take it
+                // the next time either.
+                Fate::Confirmed | Fate::Refused => {}
+                Fate::Expired => {
+                    expired.insert(device);
+                }
+            }
+        }
+        expired
+    }
+
+    async fn look(&mut self, errands: &Errands) -> Result<Seen, Pause> {
+        let mut link = self.connect().await?;
+        let lookout = Lookout {
+            profiles: &self.parts.profiles,
+            lease: self.lease,
+            refused: &self.refused,
+        };
+        let seen = lookout.look(&mut link, errands).await;
+        self.keep(link, seen.as_ref().err());
+        seen
+    }
+
+    async fn acknowledge(&mut self, ids: &[String]) {
+        for ids in ids.chunks(1000) {
+            let command = self.membership.acknowledge(ids);
+            self.insist(&command).await;
+        }
+    }
+
+    /// The answer to a command, which is sent again until there is one.
+    async fn insist(&mut self, command: &Cmd) -> Value {
+        loop {
+            match self.once(command).await {
+                Ok(answer) => return answer,
+                Err(pause) => self.pause(pause).await,
+            }
+        }
+    }
+
+    /// The answer to a command. A group that is gone is no obstacle: the reader finds that.
+    async fn once(&mut self, command: &Cmd) -> Result<Value, Pause> {
+        let mut link = self.connect().await?;
+        let answer = link.ask(std::slice::from_ref(command)).await;
+        let answer = match answer {
+            Ok(mut answers) => match answers.pop() {
+                Some(Ok(answer)) => Ok(answer),
+                Some(Err(error)) if is_no_group(&error) => Ok(Value::Nil),
+                Some(Err(error)) => Err(Pause::of(&error)),
+                None => Ok(Value::Nil),
+            },
+            Err(error) => Err(Pause::broken(&error)),
+        };
+        self.keep(link, answer.as_ref().err());
+        answer
+    }
+
+    async fn connect(&mut self) -> Result<Link, Pause> {
+        if let Some(link) = self.link.take() {
+            return Ok(link);
+        }
+        let opened = Link::open(&self.parts.look, self.previous.as_ref()).await;
+        let link = opened.map_err(|error| Pause::broken(&error))?;
+        self.previous.clone_from(&link.identity);
+        Ok(link)
+    }
+
+    fn keep(&mut self, link: Link, trouble: Option<&Pause>) {
+        match trouble {
+            Some(pause) if pause.reconnect => {}
+            _ => self.link = Some(link),
+        }
+        if trouble.is_none() {
+            self.backoff.reset();
+            self.condition.works(Part::Look);
+        }
+    }
+
+    async fn pause(&mut self, pause: Pause) {
+        self.condition.fails(Part::Look, &pause);
+        sleep(self.backoff.pause()).await;
+    }
+}
+
+/// Reads events for ever, over one connection after the other.
+async fn read(
+    target: Target,
+    membership: Membership,
+    condition: Arc<Condition>,
+    news: mpsc::Sender<News>,
+) {
+    let mut backoff = backoff();
+    let mut previous = None;
+    loop {
+        let outcome = match Link::open(&target, previous.as_ref()).await {
+            Ok(link) => {
+                previous.clone_from(&link.identity);
+                let reader = Reader {
+                    membership: &membership,
+                    link,
+                    news: &news,
+                    condition: &condition,
+                    backoff: &mut backoff,
+                };
+                reader.run().await
+            }
+            Err(error) => Err(Pause::broken(&error)),
+        };
+        let Err(pause) = outcome else {
+            return;
+        };
+        condition.fails(Part::Read, &pause);
+        sleep(backoff.pause()).await;
+    }
+}
+
+fn backoff() -> Backoff {
+    Backoff::new(Duration::from_millis(100), Duration::from_secs(5))
+}
+
+/// Whether commands are taken when this event is worked on.
+fn takes_commands(what: &What) -> bool {
+    matches!(what, What::Online | What::Command)
+}
+
+/// Until then; never where there is no time.
+async fn until(time: Option<Instant>) {
+    match time {
+        Some(time) => sleep_until(time.into()).await,
+        None => std::future::pending().await,
+    }
+}

@@ -1,0 +1,72 @@
+//! What stands in for events that nobody was given: a walk over the devices.
+//!
+//! Indexes keep it short: what is outstanding of classic shadows is found by `OUTOFSYNC`. Commands and
+//! named shadows have no index, so each device that is online is asked for them; the others are told
+//! when they come online.
+
+use super::errand::{Errand, Errands};
+use super::events::{items, text};
+use super::Downlink;
+use std::time::Instant;
+use tracing::info;
+
+impl Downlink {
+    /// Tells all devices what waits for them. False when it was told to stop meanwhile.
+    pub(super) async fn resync(&mut self) -> bool {
+        let begun = Instant::now();
+        let delta = Errand {
+            classic: true,
+            ..Errand::default()
+        };
+        let rest = Errand {
+            named: true,
+            commands: true,
+            ..Errand::default()
+        };
+        let filters: &[&str] = match self.parts.profiles.tell_offline() {
+            true => &["OUTOFSYNC"],
+            false => &["OUTOFSYNC", "ONLINE"],
+        };
+        let Some(outstanding) = self.walk(filters, &delta).await else {
+            return false;
+        };
+        let Some(online) = self.walk(&["ONLINE"], &rest).await else {
+            return false;
+        };
+        info!(
+            "looked at {outstanding} devices that are out of sync, and at {online} that are online, \
+             in {:.1?}",
+            begun.elapsed()
+        );
+        true
+    }
+
+    /// Runs an errand for each device that fits, page by page, and says how many these were.
+    async fn walk(&mut self, filters: &[&str], errand: &Errand) -> Option<u64> {
+        let mut cursor = "0".to_owned();
+        let mut devices = 0;
+        loop {
+            if *self.stop.borrow() {
+                return None;
+            }
+            let mut list = redis::cmd("DEVICE.LIST");
+            list.arg(filters).arg("CURSOR").arg(&cursor);
+            list.arg("COUNT").arg(self.membership.batch);
+            let answer = self.insist(&list).await;
+            let [next, page] = items(&answer) else {
+                return Some(devices);
+            };
+            let ids = items(page).iter().filter_map(text);
+            let errands: Errands = ids.map(|id| (id, errand.clone())).collect();
+            devices += errands.len() as u64;
+            self.run_errands(errands).await;
+            // Devices that ask do not wait for the end of the walk.
+            let asked = self.parts.bell.take(self.membership.batch);
+            self.run_errands(asked).await;
+            match text(next) {
+                Some(next) if next != "0" => cursor = next,
+                _ => return Some(devices),
+            }
+        }
+    }
+}
