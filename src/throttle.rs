@@ -51,7 +51,6 @@ pub fn hit_window(
             let at = now.saturating_add(left.unwrap_or(limit.period_ms));
             let value = RString::from_int(after);
             key.set(&value, at);
-            drop(key);
             ctx.replicate_set(name, value.bytes(), at);
             ctx.notify_string(c"set", name);
         }
@@ -84,20 +83,25 @@ pub fn hit_gcra(
         gcra::Next::Keep => return Ok(answer),
         gcra::Next::Clear => {
             key.delete();
-            drop(key);
             ctx.replicate_del(name);
             ctx.notify_deleted(name);
         }
-        gcra::Next::Store(state, until) => {
+        gcra::Next::Store {
+            state,
+            expires_at,
+            expires_anew,
+        } => {
             let value = state.encode();
-            // Times have as many digits until the year 2286.
-            if key.overwrite(value.as_bytes()) {
-                key.expire_at(until);
+            // As long as before, unless there are more limits or fewer.
+            if key.overwrite(value.bytes()) {
+                if expires_anew {
+                    key.expire_at(expires_at);
+                }
+                drop(key);
             } else {
-                key.set(&RString::new(value.as_bytes()), until);
+                key.set(&RString::new(value.bytes()), expires_at);
             }
-            drop(key);
-            ctx.replicate_set(name, value.as_bytes(), until);
+            ctx.replicate_set(name, value.bytes(), expires_at);
             ctx.notify_string(c"set", name);
         }
     }

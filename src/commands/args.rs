@@ -72,9 +72,7 @@ impl<'a> Args<'a> {
     /// Whether the next word is one of these keywords.
     pub fn is_at_keyword(&self, known: &[&str]) -> bool {
         let word = self.raw.get(self.next).unwrap_or_default();
-        known
-            .iter()
-            .any(|keyword| keyword.as_bytes().eq_ignore_ascii_case(word))
+        known.iter().any(|keyword| is_keyword(word, keyword))
     }
 
     pub fn next_type(&mut self) -> Result<&'a str> {
@@ -306,27 +304,30 @@ impl<'a> Args<'a> {
         known: &[&'k str],
         seen: &mut Vec<&'k str>,
     ) -> Result<Option<&'k str>> {
+        let Some(keyword) = self.next_option(known)? else {
+            return Ok(None);
+        };
+        if seen.contains(&keyword) {
+            return Err(given_twice(keyword));
+        }
+        seen.push(keyword);
+        Ok(Some(keyword))
+    }
+
+    /// As [`Args::next_keyword`], for who refuses repetitions without a list (see [`given_twice`]).
+    pub fn next_option<'k>(&mut self, known: &[&'k str]) -> Result<Option<&'k str>> {
         let Some(word) = self.raw.get(self.next) else {
             return Ok(None);
         };
         self.next += 1;
-        let keyword = known
-            .iter()
-            .find(|keyword| keyword.as_bytes().eq_ignore_ascii_case(word))
-            .ok_or_else(|| {
-                Error::usage(format_args!(
-                    "unknown option {}, expected {}",
-                    Quoted(word),
-                    known.join(", ")
-                ))
-            })?;
-        if seen.contains(keyword) {
-            return Err(Error::usage(format_args!(
-                "option {keyword} is given twice"
-            )));
-        }
-        seen.push(keyword);
-        Ok(Some(keyword))
+        let keyword = known.iter().find(|keyword| is_keyword(word, keyword));
+        keyword.copied().map(Some).ok_or_else(|| {
+            Error::usage(format_args!(
+                "unknown option {}, expected {}",
+                Quoted(word),
+                known.join(", ")
+            ))
+        })
     }
 
     /// Nothing may be left.
@@ -339,6 +340,17 @@ impl<'a> Args<'a> {
             ))),
         }
     }
+}
+
+/// Whether a word is this keyword, which is in upper case.
+fn is_keyword(word: &[u8], keyword: &str) -> bool {
+    let mut pairs = word.iter().zip(keyword.as_bytes());
+    word.len() == keyword.len() && pairs.all(|(byte, wanted)| byte.to_ascii_uppercase() == *wanted)
+}
+
+/// An option that is there already.
+pub fn given_twice(keyword: &str) -> Error {
+    Error::usage(format_args!("option {keyword} is given twice"))
 }
 
 fn missing(argument: &str) -> Error {

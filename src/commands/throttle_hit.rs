@@ -2,6 +2,7 @@
 
 use devicestate_core::throttle::{gcra::is_too_fast, Limit, MAX_LIMITS};
 
+use super::args::given_twice;
 use super::{Args, Command};
 use crate::fleet::error::Error;
 use crate::fleet::{settings, Fleet, Result};
@@ -60,14 +61,17 @@ impl Command for ThrottleHit {
             count += 1;
         }
         let limits = &limits[..count];
-        let (mut cost, mut is_gcra) = (1, false);
-        let mut seen = Vec::with_capacity(KEYWORDS.len());
-        while let Some(keyword) = args.next_keyword(&KEYWORDS, &mut seen)? {
-            match keyword {
-                "COST" => cost = args.next_signed("COST")?,
-                _ => is_gcra = true,
+        let (mut cost, mut is_gcra) = (None, false);
+        while let Some(keyword) = args.next_option(&KEYWORDS)? {
+            let was_given = match keyword {
+                "COST" => cost.replace(args.next_signed("COST")?).is_some(),
+                _ => std::mem::replace(&mut is_gcra, true),
+            };
+            if was_given {
+                return Err(given_twice(keyword));
             }
         }
+        let cost = cost.unwrap_or(1);
         args.finish()?;
         if is_gcra && limits.iter().any(is_too_fast) {
             return Err(Error::usage(

@@ -1,7 +1,7 @@
 //! Strings through the key API, for counters that are read and written on every call.
 
 use std::marker::PhantomData;
-use std::ptr;
+use std::ptr::NonNull;
 
 use redis_module::raw;
 
@@ -10,6 +10,9 @@ use super::{api, Arg, Ctx, KeyType, RString};
 /// An open key that holds a string or nothing. No other command may run while it is open.
 pub struct StringKey<'a> {
     raw: *mut raw::RedisModuleKey,
+    /// The bytes of the string, if there is one: they stay where they are while the key is open and
+    /// nothing else is stored in it. Ours to change in a key that was opened for writing.
+    value: Option<NonNull<[u8]>>,
     _ctx: PhantomData<&'a ()>,
 }
 
@@ -23,32 +26,36 @@ impl Drop for StringKey<'_> {
 impl Ctx<'_> {
     /// Opens a key to read a string; `Ok(None)` when it is missing, the type when it is another.
     pub fn open_string(&self, key: &RString) -> Result<Option<StringKey<'_>>, KeyType> {
-        let open = self.open_string_key(key, raw::REDISMODULE_READ as i32);
-        // SAFETY: the handle just opened; null reads as missing.
-        match unsafe { KeyType::of(open.raw) } {
-            KeyType::String => Ok(Some(open)),
-            KeyType::Missing => Ok(None),
-            other => Err(other),
-        }
+        let open = self.open_string_key(key, raw::REDISMODULE_READ)?;
+        Ok(open.value.is_some().then_some(open))
     }
 
     /// Opens a key to write a string; the type when it holds another.
     pub fn open_string_for_write(&self, key: &RString) -> Result<StringKey<'_>, KeyType> {
-        let mode = (raw::REDISMODULE_READ | raw::REDISMODULE_WRITE) as i32;
-        let open = self.open_string_key(key, mode);
-        // SAFETY: as above.
-        match unsafe { KeyType::of(open.raw) } {
-            KeyType::String | KeyType::Missing => Ok(open),
-            other => Err(other),
-        }
+        self.open_string_key(key, raw::REDISMODULE_READ | raw::REDISMODULE_WRITE)
     }
 
-    fn open_string_key(&self, key: &RString, mode: i32) -> StringKey<'_> {
-        StringKey {
+    fn open_string_key(&self, key: &RString, mode: u32) -> Result<StringKey<'_>, KeyType> {
+        let mode = mode as i32;
+        let mut open = StringKey {
             // SAFETY: live context and string.
             raw: unsafe { api!(RedisModule_OpenKey)(self.raw, key.as_ptr(), mode) },
+            value: None,
             _ctx: PhantomData,
+        };
+        // SAFETY: the handle just opened; null reads as missing. Of a string the server answers a
+        // pointer and its length.
+        match unsafe { KeyType::of(open.raw) } {
+            KeyType::Missing => {}
+            KeyType::String => unsafe {
+                let mut length = 0;
+                let data = api!(RedisModule_StringDMA)(open.raw, &mut length, mode);
+                let data = NonNull::new(data.cast()).unwrap_or(NonNull::dangling());
+                open.value = Some(NonNull::slice_from_raw_parts(data, length));
+            },
+            other => return Err(other),
         }
+        Ok(open)
     }
 
     /// A keyspace notification of the class of strings (`$`).
@@ -84,20 +91,8 @@ impl Ctx<'_> {
 impl StringKey<'_> {
     /// The value; `None` when the key is missing.
     pub fn value(&self) -> Option<&[u8]> {
-        // SAFETY: an open handle; the server answers a pointer and its length. The value lives
-        // until it is written, which borrows `self` anew.
-        unsafe {
-            if KeyType::of(self.raw) != KeyType::String {
-                return None;
-            }
-            let mut length = 0;
-            let mode = raw::REDISMODULE_READ as i32;
-            let data = api!(RedisModule_StringDMA)(self.raw, &mut length, mode);
-            if data.is_null() {
-                return Some(&[]);
-            }
-            Some(std::slice::from_raw_parts(data.cast(), length))
-        }
+        // SAFETY: live bytes; to write them borrows `self` anew.
+        self.value.map(|value| unsafe { value.as_ref() })
     }
 
     /// When the key expires, in milliseconds since the Unix epoch; `None`: never.
@@ -116,25 +111,20 @@ impl StringKey<'_> {
     }
 
     /// Writes over the value, which keeps its expiry; false, with nothing changed, when the new one
-    /// is not as long as the old.
+    /// is not as long as the old. The key was opened for writing.
     pub fn overwrite(&mut self, value: &[u8]) -> bool {
-        let mut length = 0;
-        let mode = (raw::REDISMODULE_READ | raw::REDISMODULE_WRITE) as i32;
-        // SAFETY: a handle opened for writing that holds a string or nothing; the server gives a
-        // pointer to as many bytes as it says (none of nothing), which are ours to change until the
-        // key is closed.
-        unsafe {
-            let data = api!(RedisModule_StringDMA)(self.raw, &mut length, mode);
-            if data.is_null() || length == 0 || length != value.len() {
-                return false;
+        match self.value {
+            Some(mut old) if old.len() == value.len() => {
+                // SAFETY: live bytes, which are ours to change.
+                unsafe { old.as_mut() }.copy_from_slice(value);
+                true
             }
-            ptr::copy_nonoverlapping(value.as_ptr(), data.cast(), length);
+            _ => false,
         }
-        true
     }
 
     /// Sets value and expiry. Neither replicated nor notified: the caller does both.
-    pub fn set(&mut self, value: &RString, expires_at_ms: u64) {
+    pub fn set(mut self, value: &RString, expires_at_ms: u64) {
         // SAFETY: a handle opened for writing, a live string.
         unsafe {
             api!(RedisModule_StringSet)(self.raw, value.as_ptr());
@@ -143,7 +133,7 @@ impl StringKey<'_> {
     }
 
     /// Deletes the key. Neither replicated nor notified: the caller does both.
-    pub fn delete(&mut self) {
+    pub fn delete(self) {
         // SAFETY: a handle opened for writing.
         unsafe {
             api!(RedisModule_DeleteKey)(self.raw);

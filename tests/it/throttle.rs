@@ -86,20 +86,37 @@ impl Clocked<'_> {
     }
 }
 
+/// What a key that is hit with GCRA holds: the step of its expiry, and the arrival times in
+/// nanoseconds since the Unix epoch.
+fn decoded(state: &[u8]) -> Option<(u8, Vec<i64>)> {
+    let (step, times) = state.strip_prefix(b"g1:")?.split_first()?;
+    let (times, rest) = times.as_chunks();
+    assert!(rest.is_empty(), "{}", state.escape_ascii());
+    let times = times.iter().map(|time| i64::from_be_bytes(*time));
+    Some((*step, times.collect()))
+}
+
+fn encoded(step: u8, times: &[i64]) -> Vec<u8> {
+    let mut state = b"g1:".to_vec();
+    state.push(step);
+    state.extend(times.iter().flat_map(|time| time.to_be_bytes()));
+    state
+}
+
 /// As if so much time had gone by for a key.
 #[track_caller]
 fn let_pass(con: &mut Connection, key: &str, ms: i64) {
-    let value = cmd!(con, "GET", key).text();
-    let at = cmd!(con, "PEXPIRETIME", key).int();
-    if let Some(times) = value.strip_prefix("g1:") {
-        let times = times.split(',').map(|time| {
-            let time: i64 = time.parse().expect("a number of nanoseconds");
-            (time - ms * 1_000_000).to_string()
-        });
-        let earlier = format!("g1:{}", times.collect::<Vec<_>>().join(","));
-        cmd!(con, "SET", key, earlier, "KEEPTTL").text();
+    let value = cmd!(con, "GET", key).bytes();
+    match decoded(&value) {
+        Some((step, mut times)) => {
+            times.iter_mut().for_each(|time| *time -= ms * 1_000_000);
+            cmd!(con, "SET", key, encoded(step, &times), "KEEPTTL").text();
+        }
+        None => {
+            let at = cmd!(con, "PEXPIRETIME", key).int();
+            assert_eq!(cmd!(con, "PEXPIREAT", key, at - ms).int(), 1);
+        }
     }
-    assert_eq!(cmd!(con, "PEXPIREAT", key, at - ms).int(), 1);
 }
 
 #[test]

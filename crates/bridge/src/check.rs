@@ -3,6 +3,7 @@
 
 mod broker;
 mod info;
+mod needs;
 mod server;
 
 use crate::config::Config;

@@ -69,11 +69,64 @@ fn all_is_well() {
         found.lines().all(|line| line.starts_with("ok    ")),
         "{found}"
     );
-    // Nothing was written.
+}
+
+/// What is tried has no effect, neither on what is there nor on what is not.
+#[test]
+fn nothing_is_changed() {
+    let (broker, server) = (Broker::start(), Server::start());
+    let folder = tempfile::tempdir().unwrap();
+    let files = ["", "[queue]\nenabled = true\n"].map(|queue| {
+        let file = folder.path().join(format!("{}.toml", queue.len()));
+        let profiles = "profiles = [\"native\", \"aws-shadow\"]\n";
+        std::fs::write(&file, format!("{profiles}{queue}")).unwrap();
+        file.to_str().unwrap().to_owned()
+    });
+    let peers = [
+        "--mqtt",
+        &broker.url(),
+        "--redis",
+        &server.url(),
+        "--config",
+    ];
+    let check = || {
+        for file in &files {
+            let (status, found) = check(&[peers.as_slice(), &[file.as_str()]].concat());
+            assert_eq!((status, failures(&found)), (Some(0), 0), "{found}");
+        }
+    };
+    check();
     assert_eq!(server.query::<u64>(&["DBSIZE"]), 0);
+
+    let bridge = Bridge::start(&broker.url(), &server.url(), "");
+    broker.publish("devices/a/reported", "{\"reported\":{\"x\":1}}");
+    broker.publish("devices/b/reported", "no json");
+    support::wait_until("the messages are there", || {
+        server.query::<u64>(&["EXISTS", "device:state:a", "bridge:dead-letters"]) == 2
+    });
+    let digest = || server.query::<String>(&["DEBUG", "DIGEST"]);
+    let before = digest();
+    check();
+    assert_eq!(digest(), before);
+    drop(bridge);
 }
 
 /// The session of a bridge that runs is its own.
+/// One that only receives applies nothing, and needs no more.
+#[test]
+fn a_receiver_needs_the_queues() {
+    let (broker, server) = (Broker::start(), Server::start());
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), "[queue]\nenabled = true\n").unwrap();
+    let config = file.path().to_str().unwrap();
+    let peers = ["--mqtt", &broker.url(), "--redis", &server.url()];
+    let (status, found) = check(&[&["--config", config][..], &peers].concat());
+    assert_eq!(status, Some(0), "{found}");
+    assert!(found.contains("may run QUEUE.ADD"), "{found}");
+    assert!(!found.contains("DEVICE."), "{found}");
+    assert_eq!(server.query::<u64>(&["DBSIZE"]), 0);
+}
+
 #[test]
 fn a_running_bridge_is_not_disturbed() {
     let (broker, server) = (Broker::start(), Server::start());
@@ -169,6 +222,24 @@ fn logins_and_permissions() {
             &format!("FAIL  {redis}: XADD: NOPERM"),
         ],
     );
+
+    // Each profile and the queues have needs of their own.
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let settings = "profiles = [\"native\", \"aws-shadow\"]\n[queue]\nenabled = true\n";
+    std::fs::write(file.path(), settings).unwrap();
+    let file = file.path().to_str().unwrap();
+    let login = login("all:secret");
+    let (status, found) = check(&["--mqtt", &broker.url(), "--redis", &login, "--config", file]);
+    assert_eq!(status, Some(1), "{found}");
+    for name in [
+        "QUEUE.ADD",
+        "DEVICE.SHADOW.UPDATE",
+        "DEVICE.SHADOW.GET",
+        "DEVICE.SHADOW.DEL",
+    ] {
+        assert_found(&found, &[&format!("FAIL  {redis}: {name}: NOPERM")]);
+    }
+    assert_found(&found, &[&format!("FAIL  {redis}: MULTI: NOPERM")]);
 }
 
 #[test]

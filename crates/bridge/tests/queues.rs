@@ -113,6 +113,20 @@ fn what_cannot_be_read_goes_to_the_dead_letters_and_the_others_flow() {
     assert_eq!(dead.len(), 3);
 }
 
+/// A device that waits for an answer gets it at once, without a processor.
+#[test]
+fn what_is_answered_does_not_wait_in_a_queue() {
+    let (broker, server) = (Broker::start(), Server::start());
+    let config = format!("profiles = [\"native\", \"aws-shadow\"]\n{ONE}");
+    let receiver = Bridge::start(&broker.url(), &server.url(), &config);
+    let wish = r#"{"state":{"desired":{"on":true}}}"#;
+    broker.publish("$aws/things/lamp/shadow/update", wish);
+    broker.publish(&heartbeat("lamp"), "");
+    wait_until("the wish is applied", || is_known(&server, "lamp"));
+    wait_until("the heartbeat waits", || held(&server, 0) == 1);
+    assert_eq!(receiver.count("refused"), 0);
+}
+
 /// What `docs/bridge.md` says their users need.
 #[test]
 fn the_permissions_of_the_page_are_enough() {

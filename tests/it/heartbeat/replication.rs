@@ -39,7 +39,9 @@ pub fn replicated(server: &Server) -> Vec<Vec<String>> {
     let mut file = BufReader::new(File::open(aof(server)).expect("open it"));
     let mut commands = Vec::new();
     while let Ok(bytes) = resp::read_reply(&mut file) {
-        let words = redis::parse_redis_value(&bytes).texts();
+        let words = redis::parse_redis_value(&bytes).items();
+        let text = |word: &redis::Value| String::from_utf8_lossy(&word.bytes()).into_owned();
+        let words: Vec<String> = words.iter().map(text).collect();
         if words[0] != "SELECT" {
             commands.push(words);
         }

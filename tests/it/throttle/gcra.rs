@@ -5,11 +5,11 @@ use super::*;
 /// The arrival times that a key holds, in nanoseconds since the Unix epoch.
 #[track_caller]
 fn arrivals(con: &mut Connection, key: &str) -> Vec<i64> {
-    let value = cmd!(con, "GET", key).text();
-    let times = value
-        .strip_prefix("g1:")
-        .unwrap_or_else(|| panic!("{value}"));
-    times.split(',').map(|time| time.parse().unwrap()).collect()
+    let value = cmd!(con, "GET", key).bytes();
+    match decoded(&value) {
+        Some((_, times)) => times,
+        None => panic!("{}", value.escape_ascii()),
+    }
 }
 
 /// redis-cell `src/cell/mod.rs`, `it_rate_limits`, a hundred times as slow: time, cost, reply.
@@ -162,22 +162,24 @@ fn nobody_waits_longer_than_for_a_full_limit() {
     let server = Server::start();
     let mut con = server.connection();
     let mut clock = Clocked::start(&mut con);
+    // A sixteenth more is how long a key is kept at most.
+    let longest = 300_000 + 300_000 / 16;
     clock.expect("c 5 5h GCRA COST 5", [0, 5, 0, -1, 5 * HOUR_MS]);
     clock.expect("c 5 5m GCRA COST 0", [1, 5, 0, 60_000, 300_000]);
     clock.expect("c 5 5m GCRA", [1, 5, 0, 60_000, 300_000]);
     assert!(
-        cmd!(clock.con, "PTTL c").int() <= 300_000,
+        cmd!(clock.con, "PTTL c").int() <= longest,
         "clamped for good"
     );
     clock.expect("c 5 5h GCRA", [0, 5, 3, -1, 300_000 + HOUR_MS]);
     // As after a clock that was a year ahead.
     let far = (now_ms() + 365 * 24 * HOUR_MS) * 1_000_000;
-    cmd!(clock.con, "SET", "c", format!("g1:{far}")).text();
-    clock.expect("c 5 5m GCRA", [1, 5, 0, 60_000, 300_000]);
-    assert!((1..=300_000).contains(&cmd!(clock.con, "PTTL c").int()));
-    cmd!(clock.con, "SET", "c", "g1:18446744073709551615").text();
-    clock.expect("c 5 5m GCRA", [1, 5, 0, 60_000, 300_000]);
-    cmd!(clock.con, "SET", "c", "g1:0").text();
+    for arrival in [far, i64::MAX, -1] {
+        cmd!(clock.con, "SET", "c", encoded(0, &[arrival])).text();
+        clock.expect("c 5 5m GCRA", [1, 5, 0, 60_000, 300_000]);
+        assert!((1..=longest).contains(&cmd!(clock.con, "PTTL c").int()));
+    }
+    cmd!(clock.con, "SET", "c", encoded(0, &[0])).text();
     clock.expect("c 5 5m GCRA", [0, 5, 4, -1, 60_000]);
 }
 
@@ -208,20 +210,60 @@ fn high_rates_keep_their_interval() {
     );
 }
 
-/// The key lives exactly as long as it means something.
+/// The key lives as long as it means something, and a sixteenth of its longest period more at most.
 #[test]
 fn the_key_expires_when_all_has_come_back() {
     let server = Server::start();
     let mut con = server.connection();
-    for (words, longest) in [("k 7 1h GCRA COST 3", 0), ("k 3 1m 7 1h GCRA", 1)] {
-        cmd!(con, "DEL k").int();
+    const YEAR_MS: i64 = 365 * 24 * HOUR_MS;
+    for (words, longest, period) in [
+        ("k 7 1h GCRA COST 3", 0, HOUR_MS),
+        ("k 7 1h GCRA", 0, HOUR_MS),
+        ("k 7 1h GCRA COST -3", 0, HOUR_MS),
+        ("k 7 100s GCRA COST 3", 0, 100_000),
+        ("k 3 1m 7 1h GCRA", 1, HOUR_MS),
+        ("k 7 3650d GCRA", 0, 10 * YEAR_MS),
+    ] {
         hit(&mut con, words);
         let until = arrivals(&mut con, "k")[longest];
+        let needed = (until + 999_999) / 1_000_000;
         let at = cmd!(con, "PEXPIRETIME k").int();
-        assert_eq!(at, (until + 999_999) / 1_000_000, "{words}");
+        let spared = at - needed;
+        assert!((0..=period / 16).contains(&spared), "{words}: {spared}");
     }
-    // Without a time to live (PERSIST, SET by hand) it is read all the same, and gets one.
-    cmd!(con, "PERSIST k").int();
-    hit(&mut con, "k 3 1m 7 1h GCRA");
-    assert!(cmd!(con, "PTTL k").int() > 0);
+}
+
+/// A hit does not look whether there is one, but sets it whenever a step is reached.
+#[test]
+fn an_expiry_that_was_taken_away_comes_back() {
+    let server = Server::start();
+    let mut con = server.connection();
+    // At the latest when a sixteenth of the limit is charged.
+    for (words, hits) in [
+        ("k 7 1h GCRA", 1),
+        ("k 3 1m 16 1h GCRA", 1),
+        ("k 1000 1h GCRA", 63),
+    ] {
+        hit(&mut con, words);
+        assert_eq!(cmd!(con, "PERSIST k").int(), 1);
+        Clocked::start(&mut con).many(hits, words);
+        assert!(cmd!(con, "PTTL k").int() > 0, "{words}");
+    }
+}
+
+#[test]
+fn most_hits_leave_the_expiry_as_it_is() {
+    let server = Server::start();
+    let mut con = server.connection();
+    let words = "k 1000 1000h GCRA";
+    hit(&mut con, words);
+    let mut changes = 0;
+    let mut before = cmd!(con, "PEXPIRETIME k").int();
+    for _ in 1..500 {
+        hit(&mut con, words);
+        let at = cmd!(con, "PEXPIRETIME k").int();
+        changes += i64::from(at != before);
+        before = at;
+    }
+    assert!((8..=17).contains(&changes), "{changes}");
 }

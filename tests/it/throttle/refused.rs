@@ -152,15 +152,15 @@ fn values_that_are_no_state_are_errors_and_stay() {
         expect_none(&mut con, "k", " GCRA", "ERR", "no state of GCRA");
     }
     for value in [
-        "g1",
-        "g1:",
-        "g1:x",
-        "g1:1,",
-        "g1:,1",
-        "g1:-1",
-        "g1:1 ",
-        "g2:1",
-        "g1:18446744073709551616",
+        b"g1".to_vec(),
+        b"g1:".to_vec(),
+        b"g1:1,".to_vec(),
+        b"g1:1795271329000000000".to_vec(),
+        b"g2:\x101234567".to_vec(),
+        encoded(0, &[]),
+        encoded(0, &[1; 9]),
+        encoded(41, &[1]),
+        [encoded(0, &[1]), vec![0]].concat(),
     ] {
         cmd!(con, "SET", "k", value).text();
         expect_none(&mut con, "k", " GCRA", "ERR", "no state of GCRA");

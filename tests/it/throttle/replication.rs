@@ -47,7 +47,8 @@ fn effects_are_set_incrby_and_del() {
 
     for _ in 0..2 {
         let stored = effect(&server, &mut con, "g 5 1h 7 2h GCRA");
-        let value = cmd!(con, "GET g").text();
+        let value = cmd!(con, "GET g").bytes();
+        let value = String::from_utf8_lossy(&value);
         assert_eq!(stored, set(&mut con, "g", &value));
     }
     let emptied = effect(&server, &mut con, "g 5 1h 7 2h GCRA COST -2");

@@ -1,166 +1,15 @@
 //! Whether the server answers, has the module, and lets the bridge's user do what it must.
-//!
-//! A permission is tried by running the command itself with an argument that can never be right. Of
-//! the server's answers, "you may not" comes before "this is wrong", and neither changes anything. Unlike
-//! `ACL DRYRUN`, that takes no permission beyond those that the bridge has anyway.
 
 use super::info::Info;
+use super::needs::{needs, Need};
 use super::{Finding, Report};
-use crate::config::{AwsShadowConfig, Config, ProfileName};
+use crate::config::Config;
 use crate::redis_link::{describe, Target};
 use crate::serve::Plan;
 use crate::verdict::{judge, Verdict};
 use redis::aio::MultiplexedConnection;
-use redis::{Cmd, RedisError, Value};
-use std::collections::HashSet;
+use redis::{RedisError, Value};
 use std::io::Write;
-
-/// A command that the bridge runs.
-struct Need {
-    words: Vec<String>,
-    /// How many of the words name it.
-    name: usize,
-    /// Whether the key in `words` is one that the bridge uses.
-    key: bool,
-    /// What is lost without it.
-    finding: Finding,
-}
-
-impl Need {
-    /// The bridge does not work without it.
-    fn must(words: &[&str]) -> Need {
-        Need {
-            words: words.iter().map(|word| (*word).to_owned()).collect(),
-            name: 1,
-            key: false,
-            finding: Finding::Fail,
-        }
-    }
-
-    /// A subcommand without which the bridge does not work.
-    fn sub(words: &[&str]) -> Need {
-        Need {
-            name: 2,
-            ..Need::must(words)
-        }
-    }
-
-    /// A subcommand that the bridge can do without.
-    fn may(words: &[&str]) -> Need {
-        Need {
-            name: 2,
-            finding: Finding::Warn,
-            ..Need::must(words)
-        }
-    }
-
-    fn on_key(self) -> Need {
-        Need { key: true, ..self }
-    }
-
-    fn command(&self) -> Cmd {
-        let mut words = self.words.iter();
-        let mut command = redis::cmd(words.next().map_or("", String::as_str));
-        for word in words {
-            command.arg(word);
-        }
-        command
-    }
-
-    fn shown(&self) -> String {
-        self.words[..self.name].join(" ")
-    }
-}
-
-/// All of them, each with arguments that come to nothing.
-fn needs(config: &Config) -> Vec<Need> {
-    let mut needs = for_native(config);
-    needs.extend([
-        Need::may(&["CLIENT", "SETNAME", "devicestate-bridge-check"]),
-        Need::may(&["CLIENT", "ID"]),
-        Need::may(&["CLIENT", "LIST", "ID", "0"]),
-        Need::may(&["CLIENT", "KILL", "ID", "0"]),
-    ]);
-    needs.extend(for_devices(config));
-    needs.extend(for_aws_shadow(config));
-    let letters = &config.dead_letters;
-    if letters.maxlen > 0 {
-        // 0-0 is no id that an entry can have.
-        needs.push(Need::must(&["XADD", &letters.key, "0-0", "x", "x"]).on_key());
-    }
-    // Two parts of the bridge may need the same.
-    let mut seen = HashSet::new();
-    needs.retain(|need| seen.insert(need.words.clone()));
-    needs
-}
-
-fn for_native(config: &Config) -> Vec<Need> {
-    if !config.profiles.contains(&ProfileName::Native) {
-        return Vec::new();
-    }
-    if config.queue.enabled {
-        let queue = config.queue.key(0);
-        return vec![Need::must(&["QUEUE.ADD", &queue, "", "TTL", "0"]).on_key()];
-    }
-    vec![
-        Need::must(&["DEVICE.HEARTBEAT", ""]),
-        Need::must(&["DEVICE.OFFLINE", ""]),
-    ]
-}
-
-/// For messages to devices, and for what they answer.
-fn for_devices(config: &Config) -> Vec<Need> {
-    let mut needs = vec![
-        Need::must(&["DEVICE.GET", "", "status"]),
-        Need::must(&["DEVICE.COMMAND.DONE", "", "0-1", "OK"]),
-    ];
-    let settings = &config.downlink;
-    if settings.enabled {
-        let (stream, group) = (settings.stream.as_str(), settings.group.as_str());
-        needs.extend([
-            Need::must(&["DEVICE.LIST", "CURSOR", "none"]).on_key(),
-            Need::must(&["DEVICE.SHADOW.GET", ""]),
-            Need::must(&["DEVICE.SHADOW.NAMES", ""]),
-            Need::must(&["DEVICE.COMMAND.TAKE", ""]),
-            // The id of none of these is one that an entry can have.
-            Need::must(&["XREAD", "STREAMS", stream, "none"]).on_key(),
-            Need::must(&["XREADGROUP", "GROUP", group, "", "STREAMS", stream, "none"]).on_key(),
-            Need::must(&["XACK", stream, group, "none"]).on_key(),
-            Need::must(&["XAUTOCLAIM", stream, group, "", "0", "none"]).on_key(),
-            Need::sub(&["XGROUP", "CREATE", stream, group, "none"]).on_key(),
-            Need::sub(&["XGROUP", "SETID", stream, group, "none"]).on_key(),
-            Need::sub(&["XINFO", "STREAM", stream]).on_key(),
-            Need::sub(&["XINFO", "GROUPS", stream]).on_key(),
-            // A transaction of nothing.
-            Need::must(&["MULTI"]),
-            Need::must(&["EXEC"]),
-        ]);
-    }
-    needs
-}
-
-/// For requests of devices that speak AWS shadow topics.
-fn for_aws_shadow(config: &Config) -> Vec<Need> {
-    if !config.profiles.contains(&ProfileName::AwsShadow) {
-        return Vec::new();
-    }
-    let AwsShadowConfig {
-        documents,
-        presence,
-    } = config.aws_shadow;
-    let mut needs = vec![
-        Need::must(&["DEVICE.SHADOW.UPDATE", "", ""]),
-        Need::must(&["DEVICE.SHADOW.GET", ""]),
-        Need::must(&["DEVICE.SHADOW.DEL", ""]),
-    ];
-    if presence {
-        needs.push(Need::must(&["DEVICE.HEARTBEAT", ""]));
-    }
-    if documents || presence {
-        needs.extend([Need::must(&["MULTI"]), Need::must(&["EXEC"])]);
-    }
-    needs
-}
 
 pub async fn check(report: &mut Report<impl Write>, config: &Config, plan: &Plan) {
     let server = &plan.peers.redis;
@@ -241,8 +90,7 @@ fn obstacle(need: &Need, error: &RedisError) -> Option<String> {
             describe(error)
         )),
         "NOPERM" if is_final && !need.key => None,
-        // What is said of EXEC itself.
-        "NOPERM" | "EXECABORT" => Some(describe(error)),
+        "NOPERM" => Some(describe(error)),
         _ => (!is_final).then(|| describe(error)),
     }
 }

@@ -52,17 +52,22 @@ impl Batch {
 
     /// What is done and not acknowledged.
     pub fn settled(&self) -> Vec<&str> {
-        self.ids(true)
+        self.ids(|settled| settled)
     }
 
     /// What is not done.
     pub fn left(&self) -> Vec<&str> {
-        self.ids(false)
+        self.ids(|settled| !settled)
     }
 
-    fn ids(&self, settled: bool) -> Vec<&str> {
-        let of_kind = self.messages.iter().filter(|(_, is)| *is == settled);
-        of_kind.filter_map(|(id, _)| id.as_deref()).collect()
+    /// What is not acknowledged.
+    pub fn held(&self) -> Vec<&str> {
+        self.ids(|_| true)
+    }
+
+    fn ids(&self, choice: impl Fn(bool) -> bool) -> Vec<&str> {
+        let chosen = self.messages.iter().filter(|(_, settled)| choice(*settled));
+        chosen.filter_map(|(id, _)| id.as_deref()).collect()
     }
 
     /// Redis has acknowledged what was settled.
@@ -101,8 +106,10 @@ mod tests {
             (batch.settled(), batch.left()),
             (vec!["2-0"], vec!["1-0", "3-0"])
         );
+        assert_eq!(batch.held(), ["1-0", "2-0", "3-0"]);
         batch.acknowledged();
         assert!(batch.settled().is_empty());
+        assert_eq!(batch.held(), ["1-0", "3-0"]);
         batch.settle(tickets[0]);
         batch.settle(tickets[2]);
         assert_eq!(

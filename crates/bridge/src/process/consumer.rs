@@ -194,15 +194,17 @@ impl Consumer {
     async fn finish(&mut self, link: &mut Link, state: &mut State) -> Result<(), Pause> {
         while let Some(batch) = &mut state.hand {
             self.settle(batch);
+            // First of all: what somebody else has by now must not be acknowledged either. They may
+            // have repeated a part of it, and have to repeat the rest.
+            if batch.is_old(Instant::now()) && !self.renew(link, batch).await? {
+                self.drop_hand(state);
+                break;
+            }
             let give_up = *self.order.borrow() == Order::GiveUp;
             if batch.left().is_empty() || give_up {
                 self.leases.acknowledge(link, &batch.settled()).await?;
                 batch.acknowledged();
                 self.leases.give_back(link, &batch.left()).await?;
-                self.drop_hand(state);
-                break;
-            }
-            if batch.is_old(Instant::now()) && !self.renew(link, batch).await? {
                 self.drop_hand(state);
                 break;
             }
@@ -225,18 +227,18 @@ impl Consumer {
         }
     }
 
-    /// False where the rest of the batch is somebody else's by now.
+    /// False where the batch, or a part of it, is somebody else's by now.
     async fn renew(&self, link: &mut Link, batch: &mut Batch) -> Result<bool, Pause> {
-        self.leases.acknowledge(link, &batch.settled()).await?;
-        batch.acknowledged();
-        let (asked, left) = (Instant::now(), batch.left());
-        if self.leases.renew(link, batch.lease(), &left).await? {
+        let (asked, held) = (Instant::now(), batch.held());
+        if self.leases.renew(link, batch.lease(), &held).await? {
             batch.renewed(asked);
+            self.leases.acknowledge(link, &batch.settled()).await?;
+            batch.acknowledged();
             return Ok(true);
         }
-        let (lost, queue) = (left.len(), &self.leases.key);
+        let (lost, queue) = (held.len(), &self.leases.key);
         warn!("lost the lease of {lost} messages of the queue {queue}; they come again");
-        self.leases.give_back(link, &left).await?;
+        self.leases.give_back(link, &held).await?;
         Ok(false)
     }
 

@@ -26,6 +26,13 @@ impl Default for ProtobufConfig {
     }
 }
 
+impl ProtobufConfig {
+    /// Whether the server is asked for the types of devices.
+    pub fn asks_for_device_types(&self) -> bool {
+        self.rule.iter().any(|rule| rule.device_type.is_some())
+    }
+}
+
 /// Which messages are read as which type. It has a topic, a device type or both, or else a content type.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -7,6 +7,7 @@ const T0: u64 = 1_795_271_329_000;
 struct Key {
     limits: Vec<Limit>,
     state: Option<State>,
+    expires_at: u64,
 }
 
 impl Key {
@@ -18,6 +19,7 @@ impl Key {
         Key {
             limits: limits.collect(),
             state: None,
+            expires_at: 0,
         }
     }
 
@@ -27,12 +29,17 @@ impl Key {
         match next {
             Next::Keep => {}
             Next::Clear => self.state = None,
-            Next::Store(state, until) => {
-                assert!(until > T0 + at);
-                assert_eq!(
-                    State::decode(state.encode().as_bytes()).as_ref(),
-                    Some(&state)
-                );
+            Next::Store {
+                state,
+                expires_at,
+                expires_anew,
+            } => {
+                assert!(expires_at > T0 + at);
+                assert_eq!(State::decode(state.encode().bytes()).as_ref(), Some(&state));
+                if expires_anew {
+                    self.expires_at = expires_at;
+                }
+                assert_eq!(self.expires_at, expires_at);
                 self.state = Some(state);
             }
         }
@@ -48,8 +55,11 @@ impl Key {
 }
 
 fn state(times: &[u64]) -> State {
-    let mut state = State::default();
-    times.iter().for_each(|time| state.push(*time).unwrap());
+    let mut state = State {
+        count: times.len(),
+        ..State::default()
+    };
+    state.times[..times.len()].copy_from_slice(times);
     state
 }
 
@@ -222,21 +232,33 @@ fn another_number_of_limits_starts_afresh() {
 
 #[test]
 fn only_our_own_states_are_read() {
-    assert_eq!(State::decode(b"g1:7,8"), Some(state(&[7, 8])));
-    for text in [
+    let stored = b"g1:\x09\0\0\0\0\0\0\0\x07\0\0\0\0\0\0\x01\x02";
+    let expected = State {
+        step: 9,
+        ..state(&[7, 258])
+    };
+    assert_eq!(State::decode(stored), Some(expected));
+    for bytes in [
         &b""[..],
         b"7",
         b"g1:",
-        b"g1:x",
-        b"g1:7,",
-        b"g2:7",
-        b"g1:-1",
-        b"g1:7 ",
-        b"g1:99999999999999999999",
+        b"g1:\0",
+        b"g1:\x001234567",
+        b"g1:\x00123456789",
+        b"g1:1795271329000000000",
+        b"g1:\x2912345678",
+        b"g2:\x0012345678",
+        &[&b"g1:\0"[..], &[0; 9 * 8]].concat(),
         b"\xff",
     ] {
-        assert_eq!(State::decode(text), None, "{}", text.escape_ascii());
+        assert_eq!(State::decode(bytes), None, "{}", bytes.escape_ascii());
     }
+}
+
+/// As long as that it lies beside the server's own record of it.
+#[test]
+fn the_state_of_one_limit_is_twelve_bytes() {
+    assert_eq!(state(&[u64::MAX]).encode().bytes().len(), 12);
 }
 
 proptest! {
@@ -255,6 +277,32 @@ proptest! {
         prop_assert!(answer.remaining <= limit.limit);
         prop_assert!(answer.reset_ms <= period_ms);
         prop_assert!(answer.retry_ms.is_none() || answer.limited);
+    }
+
+    /// No key expires before all has come back, or a sixteenth of the longest period after that. What
+    /// is not set anew is as it was set last.
+    #[test]
+    fn the_expiry_is_late_enough_and_not_much_later(
+        limits in proptest::collection::vec((1..100u64, 1..100_000u64), 1..=MAX_LIMITS),
+        hits in proptest::collection::vec((0..5_000u64, -5..20i64, 1..3u64), 1..50),
+    ) {
+        let mut key = Key::new(&limits);
+        let mut at = 0;
+        for (pause, cost, slower) in hits {
+            at += pause;
+            for (limit, (_, period_ms)) in key.limits.iter_mut().zip(&limits) {
+                limit.period_ms = period_ms * slower;
+            }
+            let before = key.state.clone();
+            key.hit(at, cost);
+            let Some(state) = key.state.clone().filter(|state| Some(state) != before.as_ref()) else {
+                continue;
+            };
+            let last = state.times().iter().max().unwrap();
+            let longest = key.limits.iter().map(|limit| limit.period_ms).max().unwrap();
+            prop_assert!(key.expires_at * NS_PER_MS >= *last);
+            prop_assert!(key.expires_at <= last.div_ceil(NS_PER_MS) + longest / SPARE);
+        }
     }
 
     #[test]
