@@ -9,6 +9,7 @@
 
 pub mod address;
 mod server;
+mod wait;
 
 pub use server::Server;
 
@@ -23,6 +24,7 @@ use redis::{
 use std::hash::{BuildHasher, RandomState};
 use std::time::Duration;
 use tracing::debug;
+use wait::Wait;
 
 /// How to reach the server.
 #[derive(Debug, Clone)]
@@ -30,6 +32,7 @@ pub struct Target {
     server: Server,
     connect_timeout: Duration,
     response_timeout: Duration,
+    wait: Option<Wait>,
     name: String,
 }
 
@@ -41,6 +44,7 @@ impl Target {
             server: server.clone(),
             connect_timeout: config.connect_timeout.0,
             response_timeout: config.response_timeout.0,
+            wait: Wait::new(config.wait_replicas, config.response_timeout.0),
             name,
         }
     }
@@ -66,6 +70,7 @@ pub struct Identity {
 
 pub struct Link {
     connection: MultiplexedConnection,
+    wait: Option<Wait>,
     /// `None` where the server does not tell (an ACL without `CLIENT`).
     pub identity: Option<Identity>,
 }
@@ -80,6 +85,7 @@ impl Link {
         let identity = introduce(&mut connection, &target.name).await?;
         let mut link = Link {
             connection,
+            wait: target.wait.clone(),
             identity,
         };
         link.ping().await?;
@@ -114,7 +120,16 @@ impl Link {
                 pipeline.cmd("EXEC");
             }
         }
-        let mut answers = self.run(pipeline).await?.into_iter();
+        let answers = match self.wait.clone().filter(|_| !pipeline.is_empty()) {
+            None => self.run(pipeline).await?,
+            Some(wait) => {
+                pipeline.add_command(wait.command());
+                let mut answers = self.run(pipeline).await?;
+                answers.pop().map_or(Ok(()), |answer| wait.judge(answer))?;
+                answers
+            }
+        };
+        let mut answers = answers.into_iter();
         Ok(works.map(|work| collect(work, &mut answers)).collect())
     }
 

@@ -4,6 +4,7 @@ mod support;
 
 use std::collections::BTreeMap;
 use std::process::Command;
+use std::thread;
 use support::bridge::Bridge;
 use support::broker::Broker;
 use support::redis::Redis;
@@ -69,6 +70,31 @@ fn one_that_was_killed_comes_back_to_its_messages() {
     wait_until("all are confirmed", || counts(&redis).len() == 300);
 }
 
+#[test]
+fn kills_in_turn_under_load_lose_nothing() {
+    let (broker, redis) = (Broker::start(), Redis::start());
+    let mut bridges: Vec<Bridge> = (0..3).map(|n| instance(n, &broker, &redis)).collect();
+    let all = 20 * 200;
+    thread::scope(|scope| {
+        for device in 0..20 {
+            let broker = &broker;
+            scope.spawn(move || publish(broker, device..device + 1, 200));
+        }
+        for round in 0..6 {
+            let number = round % 3;
+            bridges[number].kill();
+            let before = counts(&redis).len();
+            // Those that are left go on. A third of all may wait for the one that is away.
+            wait_until("more are confirmed", || {
+                let now = counts(&redis).len();
+                now >= before + 100 || now >= all / 2
+            });
+            bridges[number] = instance(number, &broker, &redis);
+        }
+    });
+    wait_until("all are confirmed", || counts(&redis).len() == all);
+}
+
 /// Shrinking: the share of a bridge that will not come back is carried, and its session is no more.
 #[test]
 fn one_that_leaves_takes_nothing_with_it() {
@@ -96,6 +122,35 @@ fn one_that_leaves_takes_nothing_with_it() {
     wait_until("all are confirmed", || counts(&redis).len() == 50);
     let bridge = instance(1, &broker, &redis);
     bridge.wait_for("new session");
+}
+
+/// Messages go on to come while one leaves, and Redis is not always there.
+#[test]
+fn one_that_leaves_under_load_loses_nothing() {
+    let (broker, redis) = (Broker::start(), Redis::start());
+    let _stays = instance(0, &broker, &redis);
+    let mut goes = instance(1, &broker, &redis);
+    let all = 10 * 300;
+    thread::scope(|scope| {
+        for device in 0..10 {
+            let broker = &broker;
+            scope.spawn(move || publish(broker, device..device + 1, 300));
+        }
+        goes.kill();
+        let before = counts(&redis).len();
+        wait_until("some wait for it", || counts(&redis).len() > before + 50);
+        let mut leaving = Bridge::launch_as(
+            &["leave", "--instance", "1"],
+            &broker.url(),
+            &redis.url(),
+            SHARED,
+        );
+        leaving.wait_for("resumed session");
+        redis.cut();
+        assert_eq!(leaving.exit().0, Some(0));
+    });
+    wait_until("all are confirmed", || counts(&redis).len() == all);
+    assert_eq!(instance(1, &broker, &redis).count("resumed session"), 0);
 }
 
 /// A bridge that ran alone had subscriptions of its own in its session. With them it would get

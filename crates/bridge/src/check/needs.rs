@@ -98,6 +98,9 @@ pub fn needs(config: &Config) -> Vec<Need> {
         Need::may(&["CLIENT", "KILL", "ID", "0"]),
     ]);
     needs.extend(for_devices(config));
+    if config.redis.wait_replicas > 0 {
+        needs.push(Need::must(&["WAIT", "x", "0"]));
+    }
     let letters = &config.dead_letters;
     if letters.maxlen > 0 {
         // 0-0 is no id that an entry can have.

@@ -22,6 +22,8 @@ pub struct RedisConfig {
     pub batch: usize,
     pub connect_timeout: Span,
     pub response_timeout: Span,
+    /// How many replicas must have a command before its message is acknowledged.
+    pub wait_replicas: u8,
     pub tls: TlsConfig,
     pub sentinel: SentinelConfig,
 }
@@ -44,6 +46,7 @@ impl Default for RedisConfig {
             batch: 256,
             connect_timeout: Span(Duration::from_secs(5)),
             response_timeout: Span(Duration::from_secs(10)),
+            wait_replicas: 0,
             tls: TlsConfig::default(),
             sentinel: SentinelConfig::default(),
         }
@@ -54,6 +57,7 @@ impl RedisConfig {
     pub fn check(&self) -> Result<(), String> {
         within("redis.workers", self.workers, 1..=64)?;
         within("redis.batch", self.batch, 1..=10_000)?;
+        within("redis.wait_replicas", self.wait_replicas, 0..=32)?;
         // Shorter ones would take a server that is merely busy for one that is gone.
         between(
             "redis.response_timeout",

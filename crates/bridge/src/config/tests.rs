@@ -37,7 +37,7 @@ fn the_example_shows_every_setting_with_its_default() {
         ]
     );
     let section = |name: &str| names(table[name].as_table().unwrap()).len();
-    assert_eq!((section("mqtt"), section("redis")), (14, 8));
+    assert_eq!((section("mqtt"), section("redis")), (14, 9));
     assert_eq!((section("dead_letters"), section("aws_shadow")), (2, 2));
     assert_eq!(section("queue"), 7);
     assert_eq!(section("downlink"), 7);
