@@ -111,12 +111,16 @@ fn nothing_is_changed() {
     drop(bridge);
 }
 
-/// One that only receives applies no reports.
+/// One that only receives applies nothing, and needs no more.
 #[test]
 fn a_receiver_needs_the_queues() {
     let (broker, server) = (Broker::start(), Server::start());
     let file = tempfile::NamedTempFile::new().unwrap();
-    std::fs::write(file.path(), "[queue]\nenabled = true\n").unwrap();
+    std::fs::write(
+        file.path(),
+        "[queue]\nenabled = true\n[downlink]\nenabled = false\n",
+    )
+    .unwrap();
     let config = file.path().to_str().unwrap();
     let peers = ["--mqtt", &broker.url(), "--redis", &server.url()];
     let (status, found) = check(&[&["--config", config][..], &peers].concat());
@@ -235,6 +239,8 @@ fn logins_and_permissions() {
     for name in ["QUEUE.ADD", "DEVICE.SHADOW.UPDATE", "DEVICE.SHADOW.DEL"] {
         assert_found(&found, &[&format!("FAIL  {redis}: {name}: NOPERM")]);
     }
+    let gets = found.matches("may run DEVICE.SHADOW.GET\n").count();
+    assert_eq!((gets, failures(&found)), (1, 3), "{found}");
 }
 
 #[test]
