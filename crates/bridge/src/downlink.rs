@@ -22,6 +22,7 @@ mod resync;
 
 use crate::backoff::Backoff;
 use crate::config::DownlinkConfig;
+use crate::metrics::Metrics;
 use crate::mqtt::outbox::{Fate, Outbox, Publication};
 use crate::profile::Profiles;
 use crate::redis_link::{Identity, Link, Target};
@@ -53,6 +54,7 @@ pub struct Parts {
     pub profiles: Arc<Profiles>,
     pub outbox: Outbox,
     pub bell: Arc<Bell>,
+    pub metrics: Arc<Metrics>,
 }
 
 /// The downlink at work, from outside. The default is none.
@@ -126,7 +128,7 @@ impl Downlink {
             link: None,
             previous: None,
             backoff: backoff(),
-            condition: Arc::new(Condition::new(parts.redis.clone())),
+            condition: Arc::new(Condition::new(parts.redis.clone(), parts.metrics.clone())),
             refused: Mutex::default(),
             held: VecDeque::new(),
             parts,
@@ -176,6 +178,7 @@ impl Downlink {
     }
 
     async fn on_entries(&mut self, mut entries: Vec<Entry>, again: bool) {
+        self.parts.metrics.events.read.inc_by(entries.len() as u64);
         if again {
             entries.retain(|entry| !self.held.iter().any(|held| held.entry == entry.id));
         }

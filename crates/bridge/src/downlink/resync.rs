@@ -14,6 +14,7 @@ impl Downlink {
     /// Tells all devices what waits for them. False when it was told to stop meanwhile.
     pub(super) async fn resync(&mut self) -> bool {
         let begun = Instant::now();
+        self.parts.metrics.events.resyncs.inc();
         let delta = Errand {
             classic: true,
             ..Errand::default()
