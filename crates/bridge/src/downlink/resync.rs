@@ -60,7 +60,15 @@ impl Downlink {
             let ids = items(page).iter().filter_map(text);
             let errands: Errands = ids.map(|id| (id, errand.clone())).collect();
             devices += errands.len() as u64;
-            self.run_errands(errands).await;
+            let again: Vec<String> = match errand.commands {
+                true => errands.keys().cloned().collect(),
+                false => Vec::new(),
+            };
+            if !self.run_errands(errands).await {
+                for device in again {
+                    self.hold(device, None);
+                }
+            }
             // Devices that ask do not wait for the end of the walk.
             let asked = self.parts.bell.take(self.membership.batch);
             self.run_errands(asked).await;
