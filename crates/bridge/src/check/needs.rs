@@ -7,6 +7,7 @@
 use super::Finding;
 use crate::config::{Config, ProfileName};
 use redis::Cmd;
+use std::collections::HashSet;
 
 /// A command that the bridge runs.
 pub struct Need {
@@ -97,7 +98,7 @@ pub fn needs(config: &Config) -> Vec<Need> {
         Need::may(&["CLIENT", "LIST", "ID", "0"]),
         Need::may(&["CLIENT", "KILL", "ID", "0"]),
     ]);
-    needs.extend(for_devices(config));
+    needs.extend(for_devices(config, applied));
     if config.redis.wait_replicas > 0 {
         needs.push(Need::must(&["WAIT", "x", "0"]));
     }
@@ -110,16 +111,22 @@ pub fn needs(config: &Config) -> Vec<Need> {
         // A transaction of nothing. The last ones, because it is left open if only EXEC is forbidden.
         needs.extend([Need::must(&["MULTI"]), Need::must(&["EXEC"])]);
     }
+    // Several parts of the bridge may need the same.
+    let mut named = HashSet::new();
+    needs.retain(|need| named.insert(need.shown()));
     needs
 }
 
 /// For messages to devices, and for what they answer.
-fn for_devices(config: &Config) -> Vec<Need> {
-    let mut needs = vec![
-        Need::must(&["DEVICE.GET", "", "status"]),
-        Need::must(&["DEVICE.COMMAND.DONE", "", "0-1", "OK"]),
-    ];
+fn for_devices(config: &Config, applied: bool) -> Vec<Need> {
+    let mut needs = Vec::new();
     let settings = &config.downlink;
+    if applied || settings.enabled {
+        needs.push(Need::must(&["DEVICE.GET", "", "status"]));
+    }
+    if applied {
+        needs.push(Need::must(&["DEVICE.COMMAND.DONE", "", "0-1", "OK"]));
+    }
     if settings.enabled {
         let (stream, group) = (settings.stream.as_str(), settings.group.as_str());
         needs.extend([

@@ -90,7 +90,8 @@ fn obstacle(need: &Need, error: &RedisError) -> Option<String> {
             describe(error)
         )),
         "NOPERM" if is_final && !need.key => None,
-        "NOPERM" => Some(describe(error)),
+        // What is said of EXEC itself.
+        "NOPERM" | "EXECABORT" => Some(describe(error)),
         _ => (!is_final).then(|| describe(error)),
     }
 }
