@@ -11,6 +11,7 @@
 //! One batch is worked on at a time. That bounds the memory, and while the broker is away nothing more
 //! is taken.
 
+mod ask;
 pub mod bell;
 mod errand;
 mod events;
@@ -22,6 +23,7 @@ mod resync;
 
 use crate::backoff::Backoff;
 use crate::config::DownlinkConfig;
+use crate::metrics::Metrics;
 use crate::mqtt::outbox::{Fate, Outbox, Publication};
 use crate::profile::Profiles;
 use crate::redis_link::{Identity, Link, Target};
@@ -29,16 +31,15 @@ use crate::seldom::Seldom;
 use bell::Bell;
 use errand::{Errand, Errands};
 use events::{Entry, What};
-use look::{Lookout, Seen, COMMANDS};
+use look::{Seen, COMMANDS};
 use pause::{Condition, Part, Pause};
-use reader::{is_no_group, of_claim, Membership, News, Reader};
-use redis::{Cmd, Value};
+use reader::{of_claim, Membership, News, Reader};
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
-use tokio::time::{interval, sleep, sleep_until};
+use tokio::time::{interval, sleep, sleep_until, MissedTickBehavior};
 use tracing::warn;
 
 /// What the downlink works with.
@@ -53,6 +54,7 @@ pub struct Parts {
     pub profiles: Arc<Profiles>,
     pub outbox: Outbox,
     pub bell: Arc<Bell>,
+    pub metrics: Arc<Metrics>,
 }
 
 /// The downlink at work, from outside. The default is none.
@@ -95,12 +97,13 @@ pub struct Downlink {
     held: VecDeque<Held>,
 }
 
-/// An event whose commands this bridge, or a dead one, may have taken without publishing them. When
-/// the lease that they may have is over, they can be taken again; until then it is not acknowledged.
+/// A device whose commands this bridge, or a dead one, may have taken without publishing them. When
+/// the lease that they may have is over, they can be taken again; until then the event that they
+/// followed from, if there is one, is not acknowledged.
 struct Held {
     until: Instant,
     device: String,
-    entry: String,
+    entry: Option<String>,
 }
 
 impl Downlink {
@@ -126,7 +129,7 @@ impl Downlink {
             link: None,
             previous: None,
             backoff: backoff(),
-            condition: Arc::new(Condition::new(parts.redis.clone())),
+            condition: Arc::new(Condition::new(parts.redis.clone(), parts.metrics.clone())),
             refused: Mutex::default(),
             held: VecDeque::new(),
             parts,
@@ -145,6 +148,7 @@ impl Downlink {
         let bell = self.parts.bell.clone();
         let mut stop = self.stop.clone();
         let mut claim = interval(self.claim_after);
+        claim.set_missed_tick_behavior(MissedTickBehavior::Delay);
         while !*stop.borrow() {
             let release = self.held.front().map(|held| held.until);
             tokio::select! {
@@ -176,8 +180,10 @@ impl Downlink {
     }
 
     async fn on_entries(&mut self, mut entries: Vec<Entry>, again: bool) {
+        self.parts.metrics.events.read.inc_by(entries.len() as u64);
         if again {
-            entries.retain(|entry| !self.held.iter().any(|held| held.entry == entry.id));
+            let is_held = |id: &String| self.held.iter().any(|h| h.entry.as_ref() == Some(id));
+            entries.retain(|entry| !is_held(&entry.id));
         }
         if entries.iter().any(|entry| entry.gone) {
             warn!(
@@ -193,16 +199,11 @@ impl Downlink {
             errands.entry(event.device.clone()).or_default().add(event);
         }
         let smooth = self.run_errands(errands).await;
-        let until = Instant::now() + self.lease;
         let mut done = Vec::with_capacity(entries.len());
         for Entry { id, event, .. } in entries {
             match event {
                 Some(event) if takes_commands(&event.what) && (again || !smooth) => {
-                    self.held.push_back(Held {
-                        until,
-                        device: event.device,
-                        entry: id,
-                    });
+                    self.hold(event.device, Some(id));
                 }
                 _ => done.push(id),
             }
@@ -210,18 +211,35 @@ impl Downlink {
         self.acknowledge(&done).await;
     }
 
-    /// Finishes the events that were held and need it no longer.
+    fn hold(&mut self, device: String, entry: Option<String>) {
+        let until = Instant::now() + self.lease;
+        self.held.push_back(Held {
+            until,
+            device,
+            entry,
+        });
+    }
+
+    /// Finishes what was held and need be no longer.
     async fn release(&mut self) {
         let now = Instant::now();
-        let mut errands = Errands::new();
+        let due = self
+            .held
+            .iter()
+            .take_while(|held| held.until <= now)
+            .count();
+        let due: Vec<Held> = self.held.drain(..due).collect();
+        let errands = due
+            .iter()
+            .map(|held| (held.device.clone(), Errand::commands()));
+        let smooth = self.run_errands(errands.collect()).await;
         let mut done = Vec::new();
-        while self.held.front().is_some_and(|held| held.until <= now) {
-            if let Some(held) = self.held.pop_front() {
-                errands.insert(held.device, Errand::commands());
-                done.push(held.entry);
+        for Held { device, entry, .. } in due {
+            match smooth {
+                true => done.extend(entry),
+                false => self.hold(device, entry),
             }
         }
-        self.run_errands(errands).await;
         self.acknowledge(&done).await;
     }
 
@@ -297,78 +315,6 @@ impl Downlink {
             }
         }
         expired
-    }
-
-    async fn look(&mut self, errands: &Errands) -> Result<Seen, Pause> {
-        let mut link = self.connect().await?;
-        let lookout = Lookout {
-            profiles: &self.parts.profiles,
-            lease: self.lease,
-            refused: &self.refused,
-        };
-        let seen = lookout.look(&mut link, errands).await;
-        self.keep(link, seen.as_ref().err());
-        seen
-    }
-
-    async fn acknowledge(&mut self, ids: &[String]) {
-        for ids in ids.chunks(1000) {
-            let command = self.membership.acknowledge(ids);
-            self.insist(&command).await;
-        }
-    }
-
-    /// The answer to a command, which is sent again until there is one.
-    async fn insist(&mut self, command: &Cmd) -> Value {
-        loop {
-            match self.once(command).await {
-                Ok(answer) => return answer,
-                Err(pause) => self.pause(pause).await,
-            }
-        }
-    }
-
-    /// The answer to a command. A group that is gone is no obstacle: the reader finds that.
-    async fn once(&mut self, command: &Cmd) -> Result<Value, Pause> {
-        let mut link = self.connect().await?;
-        let answer = link.ask(std::slice::from_ref(command)).await;
-        let answer = match answer {
-            Ok(mut answers) => match answers.pop() {
-                Some(Ok(answer)) => Ok(answer),
-                Some(Err(error)) if is_no_group(&error) => Ok(Value::Nil),
-                Some(Err(error)) => Err(Pause::of(&error)),
-                None => Ok(Value::Nil),
-            },
-            Err(error) => Err(Pause::broken(&error)),
-        };
-        self.keep(link, answer.as_ref().err());
-        answer
-    }
-
-    async fn connect(&mut self) -> Result<Link, Pause> {
-        if let Some(link) = self.link.take() {
-            return Ok(link);
-        }
-        let opened = Link::open(&self.parts.look, self.previous.as_ref()).await;
-        let link = opened.map_err(|error| Pause::broken(&error))?;
-        self.previous.clone_from(&link.identity);
-        Ok(link)
-    }
-
-    fn keep(&mut self, link: Link, trouble: Option<&Pause>) {
-        match trouble {
-            Some(pause) if pause.reconnect => {}
-            _ => self.link = Some(link),
-        }
-        if trouble.is_none() {
-            self.backoff.reset();
-            self.condition.works(Part::Look);
-        }
-    }
-
-    async fn pause(&mut self, pause: Pause) {
-        self.condition.fails(Part::Look, &pause);
-        sleep(self.backoff.pause()).await;
     }
 }
 

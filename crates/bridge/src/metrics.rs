@@ -36,6 +36,7 @@ pub struct Metrics {
     pub connections: Connections,
     pub pipelines: Pipelines,
     pub publications: Publications,
+    pub events: Events,
 }
 
 impl Metrics {
@@ -53,6 +54,7 @@ impl Metrics {
             connections: Connections::register(&mut registry),
             pipelines: Pipelines::register(&mut registry),
             publications: Publications::register(&mut registry),
+            events: Events::register(&mut registry),
             registry,
         }
     }
@@ -305,6 +307,38 @@ impl Publications {
             answers_dropped: counter(
                 "answers_dropped",
                 "Answers to devices that found no room while the broker was away",
+            ),
+        }
+    }
+}
+
+/// The events that messages to devices follow from.
+pub struct Events {
+    pub up: Gauge,
+    pub read: Counter,
+    pub resyncs: Counter,
+}
+
+impl Events {
+    fn register(registry: &mut Registry) -> Events {
+        Events {
+            up: register(
+                registry,
+                "events_up",
+                "1 while the bridge follows the events of devices, else 0",
+                Gauge::default(),
+            ),
+            read: register(
+                registry,
+                "events",
+                "Events of devices that were read, those that came again, too",
+                Counter::default(),
+            ),
+            resyncs: register(
+                registry,
+                "resyncs",
+                "Walks over all devices, because events were missed",
+                Counter::default(),
             ),
         }
     }

@@ -187,6 +187,7 @@ fn start_downlink(
         profiles,
         outbox: shared.outbox.clone(),
         bell: shared.bell.clone(),
+        metrics: shared.metrics.clone(),
     };
     Downlink::start(&config.downlink, parts)
 }

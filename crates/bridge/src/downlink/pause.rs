@@ -1,10 +1,11 @@
 //! What keeps the downlink from its work: why it waits and tries again, and how the log hears of it.
 
 use crate::health::{Change, Health};
+use crate::metrics::Metrics;
 use crate::redis_link::describe;
 use crate::verdict::{judge, Verdict};
 use redis::RedisError;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 use tracing::{info, warn};
 
@@ -51,26 +52,30 @@ pub enum Part {
 }
 
 /// Whether the downlink works, for the log.
-#[derive(Debug)]
 pub struct Condition {
     redis: String,
+    metrics: Arc<Metrics>,
     health: Mutex<Health>,
 }
 
 impl Condition {
-    pub fn new(redis: String) -> Condition {
+    pub fn new(redis: String, metrics: Arc<Metrics>) -> Condition {
         let mut health = Health::new(2);
         // It connects when it is needed.
         health.up(Part::Look as usize, Instant::now());
         Condition {
             redis,
+            metrics,
             health: Mutex::new(health),
         }
     }
 
     pub fn works(&self, part: Part) {
         let redis = &self.redis;
-        match self.lock().up(part as usize, Instant::now()) {
+        let mut health = self.lock();
+        let change = health.up(part as usize, Instant::now());
+        self.metrics.events.up.set(health.works().into());
+        match change {
             Some(Change::Recovered(after)) => {
                 info!("devices hear from Redis {redis} again after {after:.1?}");
             }
@@ -81,6 +86,7 @@ impl Condition {
 
     pub fn fails(&self, part: Part, pause: &Pause) {
         let (redis, reason) = (&self.redis, &pause.reason);
+        self.metrics.events.up.set(0);
         let lost = self.lock().lost(part as usize, reason, Instant::now());
         if lost.is_some() {
             warn!("devices do not hear from Redis {redis}: {reason}; trying again");

@@ -14,6 +14,7 @@ impl Downlink {
     /// Tells all devices what waits for them. False when it was told to stop meanwhile.
     pub(super) async fn resync(&mut self) -> bool {
         let begun = Instant::now();
+        self.parts.metrics.events.resyncs.inc();
         let delta = Errand {
             classic: true,
             ..Errand::default()
@@ -59,7 +60,15 @@ impl Downlink {
             let ids = items(page).iter().filter_map(text);
             let errands: Errands = ids.map(|id| (id, errand.clone())).collect();
             devices += errands.len() as u64;
-            self.run_errands(errands).await;
+            let again: Vec<String> = match errand.commands {
+                true => errands.keys().cloned().collect(),
+                false => Vec::new(),
+            };
+            if !self.run_errands(errands).await {
+                for device in again {
+                    self.hold(device, None);
+                }
+            }
             // Devices that ask do not wait for the end of the walk.
             let asked = self.parts.bell.take(self.membership.batch);
             self.run_errands(asked).await;
