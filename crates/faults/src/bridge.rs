@@ -81,6 +81,11 @@ impl Bridge {
         Ok(())
     }
 
+    /// The id of its process, while it runs.
+    pub fn id(&self) -> Option<u32> {
+        self.process.as_ref().map(Process::id)
+    }
+
     pub fn wait_until_ready(&mut self) -> Result<()> {
         self.wait_for(READY, self.ready)
     }

@@ -3,27 +3,13 @@
 //! `docs/faults.md` describes the scenarios and what they assert. This file runs them one after the
 //! other and prints a line for each.
 
-mod bridge;
-mod broker;
-mod devices;
-mod failure;
-mod mqtt;
-mod oracle;
-mod ports;
-mod process;
-mod proxy;
-mod redis_server;
-mod scenarios;
-mod stage;
-mod stub_broker;
-mod wait;
-
-use crate::failure::{Failure, Result};
-use crate::scenarios::{Scenario, ALL};
-use crate::stage::{Context, Tally};
 use clap::Parser;
+use devicestate_faults::built;
+use devicestate_faults::failure::{Failure, Result};
+use devicestate_faults::scenarios::{Scenario, ALL};
+use devicestate_faults::stage::{Context, Tally};
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 /// Breaks what stands around devicestate-bridge, and counts what got lost.
@@ -140,31 +126,18 @@ fn line(tally: &Tally) -> String {
 }
 
 fn context(scenario: &Scenario, flags: &Flags) -> Result<Context> {
-    let program = std::env::current_exe()?;
-    let built = program.parent().unwrap_or(Path::new("."));
-    let folder = built
+    let build = built::folder()?;
+    let folder = build
         .join("faults")
         .join(format!("{}-{}", scenario.name, std::process::id()));
     Ok(Context {
         bridge: match &flags.bridge {
             Some(file) => file.clone(),
-            None => beside(built, "devicestate-bridge")?,
+            None => built::file(&build, "devicestate-bridge")?,
         },
-        module: beside(built, "libdevicestate.so")?,
+        module: built::file(&build, "libdevicestate.so")?,
         folder,
         devices: flags.devices as usize,
         messages: flags.messages as usize,
     })
-}
-
-/// A file that the same build has made.
-fn beside(built: &Path, name: &str) -> Result<PathBuf> {
-    let file = built.join(name);
-    match file.is_file() {
-        true => Ok(file),
-        false => Err(Failure::new(format!(
-            "no {}: run `cargo build --release --workspace` first",
-            file.display()
-        ))),
-    }
 }

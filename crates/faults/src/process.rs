@@ -24,6 +24,10 @@ impl Process {
         Ok(Process { name, child })
     }
 
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Sends a signal: `TERM`, `STOP`, `CONT`. It has not been waited for, so its id is its own.
     pub fn signal(&self, signal: &str) -> Result<()> {
         let sent = Command::new("/bin/sh")

@@ -18,7 +18,7 @@ use crate::work::Work;
 use commands::ResultTopic;
 use payload::DeviceCommand;
 use routes::{Format, Route};
-use topic::TopicError;
+use topic::{Kind, TopicError};
 
 pub struct Native {
     routes: Routes,
@@ -110,7 +110,15 @@ impl Profile for Native {
     }
 
     fn device(&self, message: &Message) -> Option<Result<String, Refusal>> {
-        let device = self.route(message)?.and_then(|route| {
+        // Somebody waits for the end of a command, and the device for what it asks for.
+        if commands::read_result(self.routes.topics(), &message.topic).is_some() {
+            return None;
+        }
+        let route = self.route(message)?;
+        if matches!(&route, Ok(route) if route.kind == Kind::Get) {
+            return None;
+        }
+        let device = route.and_then(|route| {
             let device = route.device;
             match self.check_size(message) {
                 Ok(()) => Ok(device),

@@ -1,0 +1,338 @@
+//! How many QoS 1 messages a second go through Mosquitto and the bridge into Redis, beside a bare
+//! subscriber: the same client with the same settings, which acknowledges and throws away.
+//!
+//! Both run as a process of their own, in turns, with the same load. Live: devices publish as fast as
+//! the broker acknowledges. Backlog: the messages are in the broker's session already, so that nobody
+//! publishes meanwhile.
+
+use devicestate_faults::bridge::{Bridge, Settings};
+use devicestate_faults::broker::Broker;
+use devicestate_faults::built;
+use devicestate_faults::devices::{Fleet, Load};
+use devicestate_faults::failure::{Failure, Result};
+use devicestate_faults::process::Process;
+use devicestate_faults::redis_server::Redis;
+use devicestate_faults::wait;
+use rumqttc::{
+    AckMode, AsyncClient, BrokerSessionResumePolicy, Event, Incoming, ManualAck, MqttOptions,
+    PubAck, QoS,
+};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+use std::time::Instant;
+
+const DEVICES: usize = 200;
+/// The bare subscriber is this program with this word before the broker's port.
+const BARE: &str = "bare-subscriber";
+/// What a subscriber writes when it has subscribed, and when it has all.
+const READY: &str = "bare subscriber ready";
+/// The ticks of `/proc/<pid>/stat`.
+const TICKS_PER_SECOND: f64 = 100.0;
+
+fn main() -> ExitCode {
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    let outcome = match words.as_slice() {
+        [word, port] if word == BARE => bare(port),
+        words => bench(words.iter().any(|word| word == "--quick")),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("bench bridge: {failure}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Which side consumes the messages.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Side {
+    Bare,
+    Bridge,
+}
+
+/// Whether devices publish meanwhile.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Way {
+    Live,
+    Backlog,
+}
+
+struct Figure {
+    messages_per_second: f64,
+    /// Processor time of the consumer for a message.
+    microseconds: f64,
+    /// The most memory it ever had.
+    mebibytes: f64,
+}
+
+fn bench(quick: bool) -> Result<()> {
+    let (rounds, messages) = if quick { (1, 5_000) } else { (5, 200_000) };
+    let build = built::folder()?;
+    let place = Place {
+        bridge: built::file(&build, "devicestate-bridge")?,
+        module: built::file(&build, "libdevicestate.so")?,
+        folder: build
+            .join("faults")
+            .join(format!("bench-{}", std::process::id())),
+        messages,
+    };
+    println!("{messages} reports at QoS 1, {rounds} rounds, medians");
+    println!(
+        "{:<9}{:>14}{:>14}{:>9}{:>18}{:>15}{:>13}",
+        "", "bare msg/s", "bridge msg/s", "ratio", "bridge CPU us/msg", "bare CPU", "bridge MiB"
+    );
+    for (way, name) in [(Way::Live, "live"), (Way::Backlog, "backlog")] {
+        let (mut bare, mut bridge, mut ratios) = (Vec::new(), Vec::new(), Vec::new());
+        for round in 0..rounds {
+            // Who is first changes, because the machine does.
+            let sides = match round % 2 {
+                0 => [Side::Bare, Side::Bridge],
+                _ => [Side::Bridge, Side::Bare],
+            };
+            for side in sides {
+                let figure = place.run(side, way)?;
+                match side {
+                    Side::Bare => bare.push(figure),
+                    Side::Bridge => bridge.push(figure),
+                }
+            }
+            if let (Some(bare), Some(bridge)) = (bare.last(), bridge.last()) {
+                ratios.push(bridge.messages_per_second / bare.messages_per_second);
+            }
+        }
+        let of = |figures: &[Figure], value: fn(&Figure) -> f64| {
+            median(figures.iter().map(value).collect())
+        };
+        println!(
+            "{name:<9}{:>14.0}{:>14.0}{:>9.2}{:>18.1}{:>15.1}{:>13.1}",
+            of(&bare, |figure| figure.messages_per_second),
+            of(&bridge, |figure| figure.messages_per_second),
+            median(ratios),
+            of(&bridge, |figure| figure.microseconds),
+            of(&bare, |figure| figure.microseconds),
+            of(&bridge, |figure| figure.mebibytes),
+        );
+    }
+    Ok(())
+}
+
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
+}
+
+struct Place {
+    bridge: PathBuf,
+    module: PathBuf,
+    folder: PathBuf,
+    messages: usize,
+}
+
+impl Place {
+    /// One run, on servers of its own.
+    fn run(&self, side: Side, way: Way) -> Result<Figure> {
+        fs::create_dir_all(&self.folder)?;
+        let broker = Broker::start(&self.folder, "")?;
+        let redis = Redis::start(&self.folder, &self.module, "everysec")?;
+        let load = Load {
+            devices: DEVICES,
+            reports: self.messages / DEVICES,
+            numbered: true,
+            fiftieth: None,
+        };
+        let mut consumer = self.consumer(side, &broker, &redis)?;
+        if way == Way::Backlog {
+            // The session is there, and collects.
+            consumer.stop()?;
+            Fleet::start(broker.port, load).join()?;
+        }
+        let started = Instant::now();
+        let fleet = match way {
+            Way::Live => Some(Fleet::start(broker.port, load)),
+            Way::Backlog => {
+                consumer.start()?;
+                None
+            }
+        };
+        consumer.wait_for(load.reports(), &redis)?;
+        let seconds = started.elapsed().as_secs_f64();
+        let figure = consumer.figure(load.reports(), seconds)?;
+        fleet.map_or(Ok(Vec::new()), Fleet::join)?;
+        consumer.stop()?;
+        drop((broker, redis));
+        fs::remove_dir_all(&self.folder)?;
+        Ok(figure)
+    }
+
+    fn consumer(&self, side: Side, broker: &Broker, redis: &Redis) -> Result<Consumer> {
+        Ok(match side {
+            Side::Bare => Consumer::Bare(Bare::start(&self.folder, broker.port)?),
+            Side::Bridge => {
+                let settings = Settings {
+                    broker_port: broker.port,
+                    redis_port: redis.port,
+                    mqtt: String::new(),
+                    redis: String::new(),
+                };
+                let mut bridge =
+                    Bridge::start(&self.bridge, &self.folder, "bridge", &settings, &[])?;
+                bridge.wait_until_ready()?;
+                Consumer::Bridge(bridge)
+            }
+        })
+    }
+}
+
+enum Consumer {
+    Bare(Bare),
+    Bridge(Bridge),
+}
+
+impl Consumer {
+    fn start(&mut self) -> Result<()> {
+        match self {
+            Consumer::Bare(bare) => bare.resume(),
+            Consumer::Bridge(bridge) => bridge.resume(),
+        }
+    }
+
+    fn stop(&mut self) -> Result<()> {
+        match self {
+            Consumer::Bare(bare) => bare.stop(),
+            Consumer::Bridge(bridge) => bridge.stop(),
+        }
+    }
+
+    fn wait_for(&self, messages: usize, redis: &Redis) -> Result<()> {
+        match self {
+            Consumer::Bare(bare) => {
+                wait::until_count("messages acknowledged", messages, || bare.acknowledged())
+            }
+            Consumer::Bridge(_) => {
+                wait::until_count("reports applied", messages, || redis.applied())
+            }
+        }
+    }
+
+    fn figure(&self, messages: usize, seconds: f64) -> Result<Figure> {
+        let id = match self {
+            Consumer::Bare(bare) => bare.process.as_ref().map(Process::id),
+            Consumer::Bridge(bridge) => bridge.id(),
+        };
+        let id = id.ok_or_else(|| Failure::new("the consumer does not run"))?;
+        Ok(Figure {
+            messages_per_second: messages as f64 / seconds,
+            microseconds: processor_seconds(id)? * 1e6 / messages as f64,
+            mebibytes: most_memory(id)?,
+        })
+    }
+}
+
+/// User and system time of a process, in seconds.
+fn processor_seconds(id: u32) -> Result<f64> {
+    let stat = fs::read_to_string(format!("/proc/{id}/stat"))?;
+    // The name, in parentheses, may hold spaces. utime and stime are the 12th and 13th field after it.
+    let after_name = stat.rsplit_once(')').map_or("", |(_, rest)| rest);
+    let fields = after_name.split_whitespace().skip(11).take(2);
+    let ticks: f64 = fields.filter_map(|field| field.parse::<f64>().ok()).sum();
+    Ok(ticks / TICKS_PER_SECOND)
+}
+
+/// The most resident memory that a process ever had, in MiB.
+fn most_memory(id: u32) -> Result<f64> {
+    let status = fs::read_to_string(format!("/proc/{id}/status"))?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    let kibibytes = line.and_then(|line| line.split_whitespace().next()?.parse::<f64>().ok());
+    Ok(kibibytes.unwrap_or(f64::NAN) / 1024.0)
+}
+
+/// The bare subscriber, as a process.
+struct Bare {
+    broker_port: u16,
+    log: PathBuf,
+    process: Option<Process>,
+}
+
+impl Bare {
+    fn start(folder: &Path, broker_port: u16) -> Result<Bare> {
+        let mut bare = Bare {
+            broker_port,
+            log: folder.join("bare.log"),
+            process: None,
+        };
+        bare.resume()?;
+        wait::until("the bare subscriber is ready", || {
+            Ok(fs::read_to_string(&bare.log)?.contains(READY))
+        })?;
+        Ok(bare)
+    }
+
+    fn resume(&mut self) -> Result<()> {
+        fs::write(&self.log, "")?;
+        let mut command = Command::new(std::env::current_exe()?);
+        command.arg(BARE).arg(self.broker_port.to_string());
+        self.process = Some(Process::start("the bare subscriber", command, &self.log)?);
+        Ok(())
+    }
+
+    fn stop(&mut self) -> Result<()> {
+        self.process.take().map_or(Ok(()), Process::kill)
+    }
+
+    /// It writes how many, now and then.
+    fn acknowledged(&self) -> Result<usize> {
+        let log = fs::read_to_string(&self.log)?;
+        let last = log.lines().rev().find_map(|line| line.parse().ok());
+        Ok(last.unwrap_or(0))
+    }
+}
+
+/// Subscribes as the bridge does, acknowledges, and throws away.
+fn bare(port: &str) -> Result<()> {
+    let port = port.parse().map_err(|_| Failure::new("no port"))?;
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()?
+        .block_on(subscribe(port))
+}
+
+async fn subscribe(port: u16) -> Result<()> {
+    let mut options = MqttOptions::new("bare", ("127.0.0.1".to_owned(), port));
+    options
+        .set_clean_start(false)
+        .set_broker_session_resume_policy(BrokerSessionResumePolicy::AllowBrokerOnly)
+        .set_session_expiry_interval(Some(3600))
+        .set_receive_maximum(Some(1000))
+        .set_unlimited_incoming_packet_size()
+        .set_keep_alive(30)
+        .set_ack_mode(AckMode::Manual)
+        .set_read_batch_size(128);
+    let (client, mut events) = AsyncClient::builder(options)
+        .unbounded()
+        .try_build()
+        .map_err(|error| Failure::new(error.to_string()))?;
+    let mut acknowledged = 0_usize;
+    loop {
+        let event = events.poll().await;
+        match event.map_err(|error| Failure::new(error.to_string()))? {
+            Event::Incoming(Incoming::ConnAck(answer)) if !answer.session_present => client
+                .try_subscribe("devices/+/reported", QoS::AtLeastOnce)
+                .map_err(|error| Failure::new(error.to_string()))?,
+            Event::Incoming(Incoming::SubAck(_)) => println!("{READY}"),
+            Event::Incoming(Incoming::Publish(publish)) => {
+                let ack = ManualAck::PubAck(PubAck::new(publish.pkid, None));
+                client
+                    .try_manual_ack(ack)
+                    .map_err(|error| Failure::new(error.to_string()))?;
+                acknowledged += 1;
+                if acknowledged.is_multiple_of(1000) {
+                    println!("{acknowledged}");
+                }
+            }
+            _ => {}
+        }
+    }
+}
