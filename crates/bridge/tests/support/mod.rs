@@ -6,6 +6,7 @@
 pub mod bridge;
 pub mod broker;
 pub mod certificates;
+pub mod events;
 pub mod http;
 pub mod monitor;
 pub mod redis;
