@@ -56,7 +56,8 @@ impl Bridge {
         let text = format!(
             "drain_timeout = \"30s\"\n\
              [mqtt]\nurl = \"mqtt://127.0.0.1:{broker_port}\"\n{mqtt}\n\
-             [redis]\nurl = \"redis://127.0.0.1:{redis_port}\"\nresponse_timeout = \"5s\"\n{redis}\n"
+             [redis]\nurl = \"redis://127.0.0.1:{redis_port}\"\nresponse_timeout = \"5s\"\n{redis}\n\
+             [dead_letters]\nmaxlen = 1000000\n"
         );
         fs::write(&config, text)?;
         let mut bridge = Bridge {
@@ -110,6 +111,20 @@ impl Bridge {
     /// kill -9.
     pub fn kill(&mut self) -> Result<()> {
         self.process.take().map_or(Ok(()), Process::kill)
+    }
+
+    /// SIGSTOP: its connections stay open, and nobody works.
+    pub fn freeze(&self) -> Result<()> {
+        self.signal("STOP")
+    }
+
+    pub fn thaw(&self) -> Result<()> {
+        self.signal("CONT")
+    }
+
+    fn signal(&self, signal: &str) -> Result<()> {
+        let process = self.process.as_ref();
+        process.map_or(Ok(()), |process| process.signal(signal))
     }
 
     /// SIGTERM. It has to end with status 0.

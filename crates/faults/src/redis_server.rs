@@ -136,9 +136,16 @@ impl Redis {
 
     /// How many reports have been applied.
     pub fn applied(&self) -> Result<usize> {
+        self.length("devices:reports")
+    }
+
+    /// How many messages are kept as refused.
+    pub fn dead_letters(&self) -> Result<usize> {
+        self.length("bridge:dead-letters")
+    }
+
+    fn length(&self, stream: &str) -> Result<usize> {
         let mut connection = self.connection()?;
-        Ok(redis::cmd("XLEN")
-            .arg("devices:reports")
-            .query(&mut connection)?)
+        Ok(redis::cmd("XLEN").arg(stream).query(&mut connection)?)
     }
 }

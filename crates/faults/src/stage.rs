@@ -232,6 +232,7 @@ impl Stage {
 
     fn check(&mut self, findings: &Findings, oracle: &Oracle) -> Result<()> {
         let sent = self.load.reports();
+        let letters = self.redis.dead_letters()?;
         let (mut refused, mut left) = (0, 0);
         for bridge in &self.bridges {
             let summary = bridge.summary()?;
@@ -250,6 +251,7 @@ impl Stage {
             ),
             (oracle.strangers, 0, "reports applied that no device sent"),
             (refused, self.poison, "messages refused"),
+            (letters, self.poison, "dead letters"),
             (left, 0, "messages left to the broker by the last stop"),
         ] {
             self.expect(count == wanted, format!("{count} {what}, not {wanted}"));

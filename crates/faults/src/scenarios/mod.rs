@@ -6,6 +6,7 @@
 mod bridge;
 mod broker;
 mod burst;
+mod instances;
 mod network;
 mod not_now;
 mod poison;
@@ -116,5 +117,10 @@ pub const ALL: &[Scenario] = &[
         name: "burst",
         about: "devices send ten times what Redis takes, until all is sent",
         run: burst::run,
+    },
+    Scenario {
+        name: "instances",
+        about: "three bridges share; one is killed and comes back, one is frozen for 30 s",
+        run: instances::run,
     },
 ];
