@@ -19,7 +19,7 @@ use std::time::Duration;
 use tracing::warn;
 
 /// Commands taken for one device at a time.
-pub const COMMANDS: usize = 16;
+pub const COMMANDS: usize = 4;
 /// Questions in one pipeline, at most.
 const QUESTIONS: usize = 256;
 
