@@ -122,6 +122,11 @@ fn a_protobuf_device_has_a_shadow_like_any_other() {
         let refused = "refused a message on topic 'plant/t1/up', device 't1'";
         bridge.output().matches(refused).count() == 3
     });
+    let letters = "bridge:dead-letters";
+    wait_for("all three are dead letters", SOON, || {
+        cmd!(con, "XLEN", letters).int() == 3
+    });
+    cmd!(con, "DEL", letters).int();
     assert_eq!(snapshot(&mut con), before);
 
     bridge.signal("TERM");
