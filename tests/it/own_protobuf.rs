@@ -35,6 +35,9 @@ const CONFIG: &str = r#"
     [[protobuf.rule]]
     topic = "plant/{device}/up"
     message = "acme.v1.Thermo"
+    # What is compared below has to stand still: the downlink would acknowledge events.
+    [downlink]
+    enabled = false
 "#;
 
 /// A float of field 1.
