@@ -18,6 +18,7 @@ use crate::mqtt::outbox::Outbox;
 use crate::mqtt::{Advice, Event, Hand, Message};
 use crate::probes::{Probes, MQTT, REDIS};
 use crate::profile::Reading;
+use crate::redis_health::RedisHealth;
 use drops::Drops;
 use jobs::{Job, Queue};
 use reader::Reader;
@@ -45,8 +46,9 @@ pub struct Ingress {
     dropped_told: u64,
     broker_drops: Drops,
     broker: Health,
-    redis: Health,
-    names: Names,
+    redis: RedisHealth,
+    /// As the log names it.
+    broker_name: String,
     /// Whether messages come, or why not.
     subscribed: Result<(), String>,
     subscribe_at: Option<Instant>,
@@ -90,14 +92,14 @@ impl Ingress {
             hand,
             window: Window::default(),
             broker: Health::new(1),
-            redis: Health::new(shared.queues.len()),
+            redis: RedisHealth::new(shared.queues.len(), names.redis),
             shared,
             room: Room::new(config.qos0_buffer, config.qos1_buffer),
             unsent: 0,
             full_told: false,
             dropped_told: 0,
             broker_drops: Drops::default(),
-            names,
+            broker_name: names.broker,
             subscribed: Err("not connected yet".to_owned()),
             subscribe_at: None,
             connected_before: false,
@@ -137,7 +139,7 @@ impl Ingress {
                 self.unsent = 0;
                 self.window.start_epoch();
                 if self.broker.lost(0, &reason, Instant::now()).is_some() {
-                    let broker = &self.names.broker;
+                    let broker = &self.broker_name;
                     warn!(
                         peer = MQTT,
                         reason, "no connection to MQTT {broker}: {reason}; trying again"
@@ -154,7 +156,7 @@ impl Ingress {
     fn on_connected(&mut self, resumed: bool) {
         let change = self.broker.up(0, Instant::now());
         let session = if resumed { "resumed" } else { "new" };
-        let broker = &self.names.broker;
+        let broker = &self.broker_name;
         match change {
             Some(Change::Recovered(after)) => info!(
                 peer = MQTT,
@@ -231,32 +233,12 @@ impl Ingress {
     }
 
     pub fn on_report(&mut self, report: Report) {
-        let now = Instant::now();
-        let redis = &self.names.redis;
         match report {
-            Report::Settled(jobs) => self.on_settled(&jobs),
-            Report::Works { worker } => {
-                match self.redis.up(worker, now) {
-                    Some(Change::Recovered(after)) => info!(
-                        peer = REDIS,
-                        after_seconds = after.as_secs_f64(),
-                        "Redis {redis} works again after {after:.1?}"
-                    ),
-                    Some(_) => info!(peer = REDIS, "connected to Redis {redis}"),
-                    None => {}
-                }
-                self.tell_state();
-            }
-            Report::Waits { worker, reason } => {
-                if self.redis.lost(worker, &reason, now).is_some() {
-                    warn!(
-                        peer = REDIS,
-                        reason, "Redis {redis} does not take commands: {reason}; trying again"
-                    );
-                }
-                self.tell_state();
-            }
+            Report::Settled(jobs) => return self.on_settled(&jobs),
+            Report::Works { worker } => self.redis.worker_works(worker),
+            Report::Waits { worker, reason } => self.redis.worker_waits(worker, &reason),
         }
+        self.tell_state();
     }
 
     fn on_settled(&mut self, jobs: &[Settled]) {
@@ -307,10 +289,9 @@ impl Ingress {
     /// To be called when something has begun to work, or has ceased to.
     fn tell_state(&mut self) {
         let subscribed = self.subscribed.as_ref().copied().map_err(String::as_str);
-        let redis = self.redis.reason();
         self.shared.probes.set(MQTT, subscribed);
-        self.shared.probes.set(REDIS, redis.map_or(Ok(()), Err));
-        if subscribed.is_ok() && redis.is_none() && !self.ready_told {
+        self.shared.probes.set(REDIS, self.redis.state());
+        if subscribed.is_ok() && self.redis.works() && !self.ready_told {
             self.ready_told = true;
             info!("bridge ready");
         }

@@ -23,6 +23,7 @@ mod process;
 mod profile;
 mod protobuf;
 mod queue;
+mod redis_health;
 mod redis_link;
 mod replay;
 mod seldom;

@@ -12,13 +12,13 @@ mod queues;
 use crate::config::Config;
 use crate::dead_letters::DeadLetters;
 use crate::downlink::bell::Bell;
-use crate::health::{Change, Health};
 use crate::http::{self, Pages};
 use crate::ingress::refusals::Refusals;
 use crate::ingress::worker::{Report, Worker};
 use crate::metrics::Metrics;
 use crate::mqtt::outbox::Outbox;
 use crate::probes::{Probes, REDIS};
+use crate::redis_health::RedisHealth;
 use crate::redis_link::{Server, Target};
 use crate::serve::{Plan, Stop};
 use crate::service::Service;
@@ -89,8 +89,7 @@ pub async fn run(
         shared: Shared::new(config, &pages),
         probes: pages.probes,
         service: Service::new(std::env::var("NOTIFY_SOCKET").ok().as_deref()),
-        health: Health::new(queues.len()),
-        redis,
+        redis: RedisHealth::new(queues.len(), redis),
         order: watch::Sender::new(Order::Work),
         deadline: Instant::now(),
         ready_told: false,
@@ -132,9 +131,7 @@ struct Processor {
     shared: Shared,
     probes: Arc<Probes>,
     service: Service,
-    health: Health,
-    /// The server as the log names it.
-    redis: String,
+    redis: RedisHealth,
     order: watch::Sender<Order>,
     /// When the present order is over, if it is one to stop.
     deadline: Instant,
@@ -186,34 +183,15 @@ impl Processor {
     }
 
     fn on_report(&mut self, report: Report) {
-        let (now, redis) = (Instant::now(), &self.redis);
         match report {
             Report::Settled(_) => {}
-            Report::Works { worker } => {
-                match self.health.up(worker, now) {
-                    Some(Change::Recovered(after)) => info!(
-                        peer = REDIS,
-                        after_seconds = after.as_secs_f64(),
-                        "Redis {redis} works again after {after:.1?}"
-                    ),
-                    Some(_) => info!(peer = REDIS, "connected to Redis {redis}"),
-                    None => {}
-                }
-                if self.health.works() && !std::mem::replace(&mut self.ready_told, true) {
-                    info!("processor ready");
-                }
-            }
-            Report::Waits { worker, reason } => {
-                if self.health.lost(worker, &reason, now).is_some() {
-                    warn!(
-                        peer = REDIS,
-                        reason, "Redis {redis} does not take commands: {reason}; trying again"
-                    );
-                }
-            }
+            Report::Works { worker } => self.redis.worker_works(worker),
+            Report::Waits { worker, reason } => self.redis.worker_waits(worker, &reason),
         }
-        let state = self.health.reason().map_or(Ok(()), Err);
-        self.probes.set(REDIS, state);
+        self.probes.set(REDIS, self.redis.state());
+        if self.redis.works() && !std::mem::replace(&mut self.ready_told, true) {
+            info!("processor ready");
+        }
     }
 
     fn order(&self) -> Order {

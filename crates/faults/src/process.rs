@@ -28,8 +28,8 @@ impl Process {
         self.child.id()
     }
 
-    /// Sends a signal: `TERM`, `STOP`, `CONT`. It has not been waited for, so its id is its own.
-    pub fn signal(&self, signal: &str) -> Result<()> {
+    /// It has not been waited for, so its id is its own.
+    fn signal(&self, signal: &str) -> Result<()> {
         let sent = Command::new("/bin/sh")
             .args(["-c", "kill -s \"$1\" \"$2\"", "sh", signal])
             .arg(self.child.id().to_string())
@@ -38,6 +38,15 @@ impl Process {
             true => Ok(()),
             false => Err(Failure::new(format!("no signal {signal} to {}", self.name))),
         }
+    }
+
+    /// SIGSTOP: its connections stay open, and it does nothing.
+    pub fn freeze(&self) -> Result<()> {
+        self.signal("STOP")
+    }
+
+    pub fn thaw(&self) -> Result<()> {
+        self.signal("CONT")
     }
 
     /// kill -9.

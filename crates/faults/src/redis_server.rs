@@ -97,18 +97,13 @@ impl Redis {
         self.process.take().map_or(Ok(()), Process::kill)
     }
 
-    /// SIGSTOP: its connections stay open, and nobody answers.
+    /// SIGSTOP.
     pub fn freeze(&self) -> Result<()> {
-        self.signal("STOP")
+        self.process.as_ref().map_or(Ok(()), Process::freeze)
     }
 
     pub fn thaw(&self) -> Result<()> {
-        self.signal("CONT")
-    }
-
-    fn signal(&self, signal: &str) -> Result<()> {
-        let process = self.process.as_ref();
-        process.map_or(Ok(()), |process| process.signal(signal))
+        self.process.as_ref().map_or(Ok(()), Process::thaw)
     }
 
     fn client(&self) -> Result<redis::Client> {
