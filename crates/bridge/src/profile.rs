@@ -23,10 +23,9 @@ pub trait Profile: Send + Sync {
     /// profile's.
     fn read(&self, message: &Message) -> Option<Result<Work, Refusal>>;
 
-    /// The device of a message that may wait in a queue until a processor reads it, told without a look
-    /// into the payload. `None` where the topic is none of this profile's, or where the device waits
-    /// for an answer.
-    fn device(&self, _message: &Message) -> Option<Result<String, Refusal>> {
+    /// Who sends a message that may wait in a queue until a processor reads it. `None` where the topic is
+    /// none of this profile's, or where the device waits for an answer.
+    fn sender(&self, _message: &Message) -> Option<Result<Sender, Refusal>> {
         None
     }
 
@@ -77,6 +76,14 @@ pub struct Filter {
     /// Whether several bridges may share the subscription. Mosquitto delivers nothing for a shared
     /// one to topics that begin with `$`.
     pub shareable: bool,
+}
+
+/// Who sends a message, told without understanding all of it.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Sender {
+    pub device: String,
+    /// The number of its connection, where the message says it.
+    pub session: Option<u64>,
 }
 
 /// Why a message can never succeed.
@@ -136,9 +143,9 @@ impl Profiles {
     }
 
     /// The device of a message that may wait in a queue, by the profile of that name.
-    pub fn device(&self, message: &Message) -> Option<(&'static str, Result<String, Refusal>)> {
+    pub fn sender(&self, message: &Message) -> Option<(&'static str, Result<Sender, Refusal>)> {
         let mut profiles = self.0.iter();
-        profiles.find_map(|profile| Some((profile.name(), profile.device(message)?)))
+        profiles.find_map(|profile| Some((profile.name(), profile.sender(message)?)))
     }
 
     pub fn read(&self, message: &Message) -> Reading {

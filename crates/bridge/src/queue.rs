@@ -1,7 +1,7 @@
 //! Queue mode: between the bridge that receives and the processors that apply stand reliable queues
 //! of the server, `<key>:0` to `<key>:<count - 1>`. Every message of a device goes to the same one.
-//! The receiver does not look into a payload, so it keeps its pace whatever a message costs to apply,
-//! and any number of processors share the work. See "Receiver and processors" in `docs/bridge.md`.
+//! The receiver does not read a payload, but for the session that JSON may name, so it keeps its pace
+//! whatever a message costs to apply, and any number of processors share the work. See "Receiver and processors" in `docs/bridge.md`.
 
 mod delivery;
 mod enqueue;
@@ -15,6 +15,8 @@ mod attribute {
     pub const DEVICE: &str = "device";
     /// Milliseconds since the Unix epoch.
     pub const RECEIVED_AT: &str = "received_at";
+    /// Only where the message names one.
+    pub const SESSION: &str = "session";
     pub const CONTENT_TYPE: &str = "content_type";
     /// Only with a retained message.
     pub const RETAINED: &str = "retained";

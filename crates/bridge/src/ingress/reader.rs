@@ -17,10 +17,10 @@ impl Reader {
     pub fn read(&self, message: &Message) -> Reading {
         match self {
             Reader::Apply(profiles) => profiles.read(message),
-            Reader::Enqueue(profiles, queues) => match profiles.device(message) {
-                Some((profile, device)) => Reading {
+            Reader::Enqueue(profiles, queues) => match profiles.sender(message) {
+                Some((profile, sender)) => Reading {
                     profile,
-                    outcome: device.map(|device| queues.work(device, message)),
+                    outcome: sender.map(|sender| queues.work(sender, message)),
                 },
                 None => profiles.read(message),
             },

@@ -11,7 +11,7 @@ mod topic;
 pub use routes::Routes;
 pub use topic::check_prefix;
 
-use super::{Command, Delta, Filter, Profile, Refusal};
+use super::{Command, Delta, Filter, Profile, Refusal, Sender};
 use crate::mqtt::outbox::Publication;
 use crate::mqtt::Message;
 use crate::work::Work;
@@ -109,7 +109,7 @@ impl Profile for Native {
         Some(work)
     }
 
-    fn device(&self, message: &Message) -> Option<Result<String, Refusal>> {
+    fn sender(&self, message: &Message) -> Option<Result<Sender, Refusal>> {
         // Somebody waits for the end of a command, and the device for what it asks for.
         if commands::read_result(self.routes.topics(), &message.topic).is_some() {
             return None;
@@ -118,17 +118,15 @@ impl Profile for Native {
         if matches!(&route, Ok(route) if route.kind == Kind::Get) {
             return None;
         }
-        let device = route.and_then(|route| {
-            let device = route.device;
-            match self.check_size(message) {
-                Ok(()) => Ok(device),
-                Err(reason) => Err(Refusal {
-                    device: Some(device),
-                    reason,
-                }),
-            }
+        let sender = route.and_then(|Route { device, format, .. }| {
+            let session = match (self.check_size(message), format) {
+                (Err(reason), _) => return finish(device, Err(reason)),
+                (Ok(()), Ok(Format::Json)) => payload::session(&message.payload),
+                (Ok(()), _) => None,
+            };
+            Ok(Sender { device, session })
         });
-        Some(device)
+        Some(sender)
     }
 
     fn delta(&self, delta: &Delta<'_>) -> Option<Publication> {
@@ -140,8 +138,8 @@ impl Profile for Native {
     }
 }
 
-fn finish(device: String, work: Result<Work, String>) -> Result<Work, Refusal> {
-    work.map_err(|reason| Refusal {
+fn finish<T>(device: String, found: Result<T, String>) -> Result<T, Refusal> {
+    found.map_err(|reason| Refusal {
         device: Some(device),
         reason,
     })

@@ -4,6 +4,7 @@ use super::{attribute, number};
 use crate::clock::now_ms;
 use crate::config::QueueConfig;
 use crate::mqtt::Message;
+use crate::profile::Sender;
 use crate::work::{Then, Work};
 
 pub struct Enqueue {
@@ -15,8 +16,9 @@ impl Enqueue {
         Enqueue { config }
     }
 
-    /// What it takes to keep a message of this device for the processors.
-    pub fn work(&self, device: String, message: &Message) -> Work {
+    /// What it takes to keep a message of this sender for the processors.
+    pub fn work(&self, sender: Sender, message: &Message) -> Work {
+        let Sender { device, session } = sender;
         let config = &self.config;
         let mut add = redis::cmd("QUEUE.ADD");
         add.arg(config.key(number(&device, config.count)))
@@ -28,6 +30,9 @@ impl Enqueue {
         attribute(attribute::DEVICE, device.as_bytes());
         let received_at = now_ms().to_string();
         attribute(attribute::RECEIVED_AT, received_at.as_bytes());
+        if let Some(session) = session {
+            attribute(attribute::SESSION, session.to_string().as_bytes());
+        }
         if let Some(content_type) = &message.content_type {
             attribute(attribute::CONTENT_TYPE, content_type.as_bytes());
         }
@@ -72,13 +77,17 @@ mod tests {
             retained: true,
             ..Message::default()
         };
-        let work = Enqueue::new(config).work("a".into(), &message);
+        let sender = Sender {
+            device: "a".into(),
+            session: Some(7),
+        };
+        let work = Enqueue::new(config).work(sender, &message);
         let mut words = words(&work);
         let received_at = words.remove(11);
         assert!(received_at.parse::<u64>().is_ok_and(|ms| ms > 0));
         let expected =
             "QUEUE.ADD ingest:0 not looked at ATTR topic devices/a/reported ATTR device \
-                        a ATTR received_at ATTR content_type application/json ATTR retained 1 \
+                        a ATTR received_at ATTR session 7 ATTR content_type application/json ATTR retained 1 \
                         TTL 86400000 MAXLEN 10";
         assert_eq!(words.join(" "), expected);
         assert_eq!(work.device, "a");

@@ -191,6 +191,17 @@ pub fn parse_result(
     Ok(DeviceCommand { device, action })
 }
 
+/// The session that a payload names, if it is JSON and does. Whatever else is right or wrong with it is
+/// for whoever reads the message.
+pub fn session(payload: &[u8]) -> Option<u64> {
+    #[derive(Deserialize)]
+    struct Named {
+        session: Option<u64>,
+    }
+    let named: Option<Named> = serde_json::from_slice(payload).ok();
+    named?.session
+}
+
 fn check_live(retained: bool) -> Result<(), String> {
     if retained {
         return Err("a retained message is not a sign of life; publish without retain".into());

@@ -265,3 +265,21 @@ proptest! {
         prop_assert!(words(Kind::Reported, &whole[..cut]).is_err());
     }
 }
+
+#[test]
+fn the_session_is_found_in_any_json() {
+    for (payload, found) in [
+        (r#"{"session":7}"#, Some(7)),
+        (
+            r#"{"reported":{"session":1},"seq":2,"session":18446744073709551615}"#,
+            Some(u64::MAX),
+        ),
+        (r#"{"reported":{"session":1}}"#, None),
+        (r#"{"session":"7"}"#, None),
+        (r#"{"session":7"#, None),
+        ("", None),
+        ("\u{0}\u{ff}", None),
+    ] {
+        assert_eq!(session(payload.as_bytes()), found, "{payload}");
+    }
+}
