@@ -1,5 +1,6 @@
 //! A broker that does what no good one would: it says when a connection ends and which packet
-//! identifiers are used again. It knows one client at a time and QoS 1 only.
+//! identifiers are used again. It knows QoS 1 only, and one connection of the bridge that messages
+//! come on; the one that the bridge publishes over is let in and left alone.
 
 use crate::failure::{Failure, Result};
 use crate::mqtt::Connection;
@@ -8,9 +9,13 @@ use rumqttc::{ConnAck, ConnectReturnCode, Packet, Publish, QoS, SubAck, Subscrib
 use std::net::TcpListener;
 use std::time::{Duration, Instant};
 
+/// How the client id of the connection ends that the bridge publishes over.
+const PUBLISHER: &str = "-out";
+
 pub struct StubBroker {
     pub port: u16,
     listener: TcpListener,
+    publishers: Vec<Connection>,
 }
 
 impl StubBroker {
@@ -18,12 +23,45 @@ impl StubBroker {
         let listener = TcpListener::bind("127.0.0.1:0")?;
         listener.set_nonblocking(true)?;
         let port = listener.local_addr()?.port();
-        Ok(StubBroker { port, listener })
+        Ok(StubBroker {
+            port,
+            listener,
+            publishers: Vec::new(),
+        })
     }
 
-    /// The next connection of the client, after its SUBSCRIBE. `resumed`: what it is told about
-    /// its session.
-    pub fn accept(&self, resumed: bool) -> Result<Session> {
+    /// The next connection that the bridge takes messages from, after its SUBSCRIBE. `resumed`: what
+    /// it is told about its session.
+    pub fn accept(&mut self, resumed: bool) -> Result<Session> {
+        let mut session = loop {
+            let mut connection = self.next_connection()?;
+            let client_id = match connection.next(PATIENCE)? {
+                Some(Packet::Connect(connect, ..)) => connect.client_id,
+                other => return Err(Failure::new(format!("instead of CONNECT: {other:?}"))),
+            };
+            let publishes = client_id.ends_with(PUBLISHER);
+            connection.put(&Packet::ConnAck(ConnAck {
+                session_present: resumed && !publishes,
+                code: ConnectReturnCode::Success,
+                properties: None,
+            }))?;
+            connection.flush()?;
+            if !publishes {
+                break Session {
+                    connection,
+                    subscribed: false,
+                };
+            }
+            self.publishers.push(connection);
+        };
+        let end = Instant::now() + PATIENCE;
+        while !session.subscribed && Instant::now() < end {
+            session.next_ack(Duration::from_millis(100))?;
+        }
+        Ok(session)
+    }
+
+    fn next_connection(&self) -> Result<Connection> {
         let mut accepted = None;
         wait::until("the bridge connects", || {
             accepted = self.listener.accept().ok();
@@ -31,26 +69,7 @@ impl StubBroker {
         })?;
         let (stream, _) = accepted.ok_or_else(|| Failure::new("nobody connects"))?;
         stream.set_nonblocking(false)?;
-        let mut connection = Connection::new(stream)?;
-        match connection.next(PATIENCE)? {
-            Some(Packet::Connect(..)) => {}
-            other => return Err(Failure::new(format!("instead of CONNECT: {other:?}"))),
-        }
-        connection.put(&Packet::ConnAck(ConnAck {
-            session_present: resumed,
-            code: ConnectReturnCode::Success,
-            properties: None,
-        }))?;
-        connection.flush()?;
-        let mut session = Session {
-            connection,
-            subscribed: false,
-        };
-        let end = Instant::now() + PATIENCE;
-        while !session.subscribed && Instant::now() < end {
-            session.next_ack(Duration::from_millis(100))?;
-        }
-        Ok(session)
+        Connection::new(stream)
     }
 }
 
