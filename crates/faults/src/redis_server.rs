@@ -134,6 +134,18 @@ impl Redis {
         self.length("devices:reports")
     }
 
+    /// How many reports have been applied since the start, also where no stream has them.
+    pub fn reports(&self) -> Result<usize> {
+        let info: String = redis::cmd("INFO")
+            .arg("devicestate")
+            .query(&mut self.connection()?)?;
+        let line = info
+            .lines()
+            .find_map(|line| line.strip_prefix("devicestate_reports:"));
+        let count = line.and_then(|count| count.trim().parse().ok());
+        count.ok_or_else(|| Failure::new("INFO devicestate has no reports"))
+    }
+
     /// How many messages are kept as refused.
     pub fn dead_letters(&self) -> Result<usize> {
         self.length("bridge:dead-letters")
