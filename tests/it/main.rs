@@ -29,6 +29,8 @@ mod run_script;
 mod scale;
 mod shadow;
 mod support_works;
+mod survival;
 mod throttle;
 mod transcripts;
 mod types;
+mod workload;

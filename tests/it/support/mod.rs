@@ -12,6 +12,7 @@ pub mod events;
 pub mod module;
 pub mod ports;
 pub mod processes;
+pub mod random;
 pub mod resp;
 pub mod server;
 pub mod snapshot;
