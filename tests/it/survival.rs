@@ -3,3 +3,4 @@
 //! `scripts/faults`.
 
 mod size;
+mod unload;
