@@ -55,6 +55,8 @@ pub struct Fleet {
     tick_clock: Cell<TickClock>,
     is_ticking: Cell<bool>,
     reconciler: RefCell<reconciler::Reconciler>,
+    /// The server evicted keys: indexes no longer agree with hashes until everything was checked.
+    check_is_wanted: Cell<bool>,
     /// When each kind of trouble was logged last.
     complaints: [Cell<u64>; sweeper::Trouble::KINDS],
     /// Devices whose heartbeat key the server itself expired while they were online: their
@@ -117,6 +119,7 @@ pub fn start() {
         tick_clock: Cell::new(TickClock::default()),
         is_ticking: Cell::new(false),
         reconciler: RefCell::default(),
+        check_is_wanted: Cell::new(false),
         complaints: Default::default(),
         expired_by_server: RefCell::default(),
     };
@@ -229,7 +232,7 @@ impl Fleet {
         result
     }
 
-    /// Other hands changed a key, or the server expired it. A device whose hash they touched is
+    /// Other hands changed a key, or the server expired or evicted it. A device whose hash they touched is
     /// looked at afresh, by the sweeper or by its next heartbeat.
     pub fn key_changed(&self, event: &str, key: &[u8]) {
         if key == self.keys.types.bytes() {
@@ -244,6 +247,9 @@ impl Fleet {
         if matches!(self.hearing().deaf(), Some(Deaf::Loading | Deaf::Replica)) {
             // Everything is looked at afterwards.
             return;
+        }
+        if event == "evicted" && self.keys.is_checked(key) {
+            self.check_is_wanted.set(true);
         }
         let (is_state, id) = match self.keys.role(key) {
             Some(keys::Role::State(id)) => (true, id),

@@ -12,7 +12,7 @@ use super::{api, guarded, Ctx, RString};
 /// Something happened outside our commands.
 pub trait Listener {
     /// A key of database 0 changed as a hash, a stream or as a whole (deleted, renamed, restored),
-    /// or expired, and it was not this module that did it. Nothing may be written here: on replicas and in the append-only file the writes
+    /// or expired, or was evicted, and it was not this module that did it. Nothing may be written here: on replicas and in the append-only file the writes
     /// would come in the wrong order.
     fn key_changed(event: &str, key: &[u8]);
     /// A stream of any database was changed in its groups, or a key that may have been one came or
@@ -42,7 +42,8 @@ impl Ctx<'_> {
         let classes = (raw::REDISMODULE_NOTIFY_HASH
             | raw::REDISMODULE_NOTIFY_STREAM
             | raw::REDISMODULE_NOTIFY_GENERIC
-            | raw::REDISMODULE_NOTIFY_EXPIRED) as c_int;
+            | raw::REDISMODULE_NOTIFY_EXPIRED
+            | raw::REDISMODULE_NOTIFY_EVICTED) as c_int;
         // Each callback sees each event of its classes.
         let stream_classes = (raw::REDISMODULE_NOTIFY_STREAM
             | raw::REDISMODULE_NOTIFY_GENERIC
