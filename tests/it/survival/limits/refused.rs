@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use redis::Connection;
 
-use super::{wait_for_silence, with_flag};
+use super::{server_info, wait_for_silence, with_flag};
 use crate::check::{check, clean};
 use crate::consistency::*;
 use crate::deaf_time::beaters::{ids, Beaters};
@@ -19,7 +19,7 @@ use crate::survival::size::size;
 use crate::workload::{names, shown, Workload};
 
 /// How long what happens by itself takes, in milliseconds.
-const DUE: i64 = 400;
+const DUE: i64 = 1_000;
 /// Of those that are alive, in milliseconds; the trouble lasts longer.
 const TIMEOUT: i64 = 2_000;
 
@@ -59,6 +59,9 @@ fn live_through(
     cmd!(con, "QUEUE.ADD later A DELAY", DUE).text();
     let mut waits = Raw::connect(server);
     waits.send_args(&["QUEUE.GET", "later", "w", "BLOCK", "0"]);
+    wait_for("the worker waits", SOON, || {
+        server_info(con, "clients", "blocked_clients") == 1
+    });
 
     refuse(con);
     wait_for("the module notices", SOON, || {
