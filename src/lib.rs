@@ -21,5 +21,5 @@ store::module!(
     c"devicestate",
     load::VERSION_NUMBER,
     load::load,
-    load::UNLOAD_REFUSED
+    load::unload
 );

@@ -1,15 +1,12 @@
 //! Loading the module: what it needs of the server, in which order things start.
 
-use crate::fleet::{self, settings};
+use crate::fleet::{self, settings, Fleet};
 use crate::store::events::{Listener, Replaced};
 use crate::store::{Ctx, Level, RString, RawArgs};
 use crate::{commands, info, queue};
 
 /// As `MODULE LIST` shows it: 0.1.0.
 pub const VERSION_NUMBER: i32 = 100;
-
-pub const UNLOAD_REFUSED: &str =
-    "can't be unloaded: its timer and listeners run as long as the server does";
 
 /// Above these, the server turns the hash of a device with a small document into a hash table,
 /// which takes more than twice the memory.
@@ -33,14 +30,29 @@ pub fn load(ctx: &Ctx<'_>, args: RawArgs<'_>) -> Result<(), String> {
     commands::register_all(ctx)?;
     ctx.register_info::<info::Section>();
     ctx.listen::<Changes>()?;
-    fleet::with(|fleet| fleet.start_ticking(ctx));
     advise(ctx);
+    Ok(())
+}
+
+/// A module whose clock ticks stays (the server refuses before it asks). One that was loaded a moment
+/// ago goes again: a server that finds fault with a load (with settings of `MODULE LOADEX` that are
+/// nobody's) unloads in the same step, and crashes where it can't.
+pub fn unload() -> Result<(), &'static str> {
+    if fleet::with(Fleet::is_ticking) == Some(true) {
+        return Err("its timer and listeners run as long as the server does");
+    }
+    fleet::end();
+    queue::end();
     Ok(())
 }
 
 /// `loadmodule` arguments are settings, `name value` each: the values they have unless the
 /// configuration file names others.
 fn apply_arguments(ctx: &Ctx<'_>, args: RawArgs<'_>) -> Result<(), String> {
+    for setting in settings::ALL {
+        // An earlier load that failed may have left something behind.
+        setting.reset();
+    }
     let quoted = |bytes| devicestate_core::escape::Quoted(bytes);
     for index in (0..args.len()).step_by(2) {
         let name = args.get(index).unwrap_or_default();
@@ -72,9 +84,13 @@ fn advise(ctx: &Ctx<'_>) {
              than twice the memory; redis.conf.example sets 4096",
         );
     }
-    let policy = ctx
-        .read(c"CONFIG", &["GET".into(), "maxmemory-policy".into()])
-        .ok();
+    warn_of_eviction(ctx);
+}
+
+const EVICTION: &str = "maxmemory-policy";
+
+fn warn_of_eviction(ctx: &Ctx<'_>) {
+    let policy = ctx.read(c"CONFIG", &["GET".into(), EVICTION.into()]).ok();
     let evicts_all = policy.and_then(|reply| reply.at(1).map(|p| p.starts_with(b"allkeys")));
     if evicts_all == Some(true) {
         ctx.log(
@@ -104,5 +120,15 @@ impl Listener for Changes {
     fn role_changed(ctx: &Ctx<'_>) {
         fleet::with(fleet::Fleet::role_changed);
         queue::forget_all(ctx);
+    }
+
+    fn setting_changed(ctx: &Ctx<'_>, name: &str) {
+        if name == EVICTION {
+            warn_of_eviction(ctx);
+        }
+    }
+
+    fn runs(ctx: &Ctx<'_>) {
+        fleet::with(|fleet| fleet.start_ticking(ctx));
     }
 }

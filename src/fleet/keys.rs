@@ -131,6 +131,29 @@ impl Keys {
         self.key(ONLINE_OF_TYPE, device_type)
     }
 
+    /// Whether the check looks at this key: an index, or what an index says.
+    pub fn is_checked(&self, key: &[u8]) -> bool {
+        let role = self.role(key);
+        let indexes = [
+            &self.registered,
+            &self.online,
+            &self.offline,
+            &self.out_of_sync,
+            &self.alerts_due,
+        ];
+        indexes.iter().any(|index| index.bytes() == key)
+            || matches!(
+                role,
+                Some(
+                    Role::State(_)
+                        | Role::Heartbeat(_)
+                        | Role::User(_)
+                        | Role::OfType(_)
+                        | Role::OnlineOfType(_)
+                )
+            )
+    }
+
     fn key(&self, kind: &str, name: &str) -> RString {
         let mut key = self.scratch.borrow_mut();
         key.clear();

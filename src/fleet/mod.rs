@@ -23,7 +23,7 @@ pub mod stats;
 pub mod sweeper;
 pub mod types;
 
-use std::cell::{Cell, OnceCell, RefCell};
+use std::cell::{Cell, RefCell};
 use std::collections::HashSet;
 
 use devicestate_core::deadlines::Deadlines;
@@ -53,7 +53,10 @@ pub struct Fleet {
     stamp: RefCell<Option<(u64, RString)>>,
     hearing: Cell<Hearing>,
     tick_clock: Cell<TickClock>,
+    is_ticking: Cell<bool>,
     reconciler: RefCell<reconciler::Reconciler>,
+    /// The server evicted keys: indexes no longer agree with hashes until everything was checked.
+    check_is_wanted: Cell<bool>,
     /// When each kind of trouble was logged last.
     complaints: [Cell<u64>; sweeper::Trouble::KINDS],
     /// Devices whose heartbeat key the server itself expired while they were online: their
@@ -96,36 +99,43 @@ impl Known {
 
 thread_local! {
     // The server runs commands, timers and events on one thread, and so do we.
-    static FLEET: OnceCell<Fleet> = const { OnceCell::new() };
+    static FLEET: Cell<Option<&'static Fleet>> = const { Cell::new(None) };
 }
 
 /// Called once, when the settings are known.
 pub fn start() {
-    FLEET.with(|cell| {
-        cell.get_or_init(|| Fleet {
-            keys: settings::KEY_PREFIX.with(keys::Keys::new),
-            fields: keys::Fields::new(),
-            stats: stats::Stats::default(),
-            types: types::Types::default(),
-            rules: alerts::rules::Rules::default(),
-            deadlines: RefCell::new(Deadlines::new()),
-            alert_deadlines: RefCell::new(Deadlines::new()),
-            shortest_timeout: Cell::new(u64::MAX),
-            suspects: RefCell::default(),
-            stamp: RefCell::default(),
-            hearing: Cell::new(Hearing::starting()),
-            tick_clock: Cell::new(TickClock::default()),
-            reconciler: RefCell::default(),
-            complaints: Default::default(),
-            expired_by_server: RefCell::default(),
-        });
-    });
+    let fleet = Fleet {
+        keys: settings::KEY_PREFIX.with(keys::Keys::new),
+        fields: keys::Fields::new(),
+        stats: stats::Stats::default(),
+        types: types::Types::default(),
+        rules: alerts::rules::Rules::default(),
+        deadlines: RefCell::new(Deadlines::new()),
+        alert_deadlines: RefCell::new(Deadlines::new()),
+        shortest_timeout: Cell::new(u64::MAX),
+        suspects: RefCell::default(),
+        stamp: RefCell::default(),
+        hearing: Cell::new(Hearing::starting()),
+        tick_clock: Cell::new(TickClock::default()),
+        is_ticking: Cell::new(false),
+        reconciler: RefCell::default(),
+        check_is_wanted: Cell::new(false),
+        complaints: Default::default(),
+        expired_by_server: RefCell::default(),
+    };
+    // It lives as long as the server does.
+    FLEET.set(Some(Box::leak(Box::new(fleet))));
     look_at_all();
+}
+
+/// The module is unloaded.
+pub fn end() {
+    FLEET.set(None);
 }
 
 /// Lends the fleet; `None` before [`start`].
 pub fn with<T>(body: impl FnOnce(&Fleet) -> T) -> Option<T> {
-    FLEET.with(|cell| cell.get().map(body))
+    FLEET.get().map(body)
 }
 
 /// A timeout or the grace changed: every deadline is computed afresh.
@@ -222,7 +232,7 @@ impl Fleet {
         result
     }
 
-    /// Other hands changed a key, or the server expired it. A device whose hash they touched is
+    /// Other hands changed a key, or the server expired or evicted it. A device whose hash they touched is
     /// looked at afresh, by the sweeper or by its next heartbeat.
     pub fn key_changed(&self, event: &str, key: &[u8]) {
         if key == self.keys.types.bytes() {
@@ -237,6 +247,9 @@ impl Fleet {
         if matches!(self.hearing().deaf(), Some(Deaf::Loading | Deaf::Replica)) {
             // Everything is looked at afterwards.
             return;
+        }
+        if event == "evicted" && self.keys.is_checked(key) {
+            self.check_is_wanted.set(true);
         }
         let (is_state, id) = match self.keys.role(key) {
             Some(keys::Role::State(id)) => (true, id),

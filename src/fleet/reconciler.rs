@@ -4,7 +4,8 @@
 //!
 //! It walks `devices:online` over and over (a whole pass a minute, at full speed after a load or
 //! promotion) and puts ids that the deadline index lacks into it; the sweeper then reads their
-//! hashes. A fast pass goes on over all keys to those of alerts. After each fast pass the whole data set is checked once, slowly.
+//! hashes. A fast pass goes on over all keys to those of alerts. After each fast pass, and after the
+//! server evicted keys of ours, the whole data set is checked once, slowly.
 
 use super::check::{self, Findings, Mode, Position};
 use super::keys::Role;
@@ -52,10 +53,14 @@ impl Fleet {
         self.reconciler.borrow().fast
     }
 
-    /// Whether the pass and the check that follow a load or a promotion are still under way.
+    /// Whether the pass and the check that follow a load, a promotion or an eviction are still under
+    /// way.
     pub fn is_checking(&self) -> bool {
         let reconciler = self.reconciler.borrow();
-        reconciler.fast || reconciler.check.is_some() || self.hearing().deaf().is_some()
+        reconciler.fast
+            || reconciler.check.is_some()
+            || self.check_is_wanted.get()
+            || self.hearing().deaf().is_some()
     }
 
     /// One slice, until `until_us` of the monotonic clock at the latest. Returns whether it wants
@@ -145,10 +150,13 @@ impl Fleet {
         page.cursor
     }
 
-    /// A slice of the check that follows a fast pass. Hashes of the plain recipe are left alone:
+    /// A slice of the check that follows a fast pass, or an eviction. Hashes of the plain recipe are left alone:
     /// their owner decides when they are adopted.
     fn check_slice(&self, ctx: &Ctx<'_>, now: u64) {
-        let Some(position) = self.reconciler.borrow_mut().check.take() else {
+        let under_way = self.reconciler.borrow_mut().check.take();
+        let Some(position) =
+            under_way.or_else(|| self.check_is_wanted.take().then_some(Position::Start))
+        else {
             return;
         };
         match check::step(ctx, self, position.clone(), CHECK_COUNT, Mode::Repair, now) {

@@ -114,6 +114,7 @@ pub struct Number {
     /// 0 is allowed too, though below `min`.
     or_zero: bool,
     is_duration: bool,
+    default: u64,
     value: AtomicU64,
     on_change: fn(),
 }
@@ -127,6 +128,7 @@ impl Number {
             max,
             or_zero: false,
             is_duration: false,
+            default,
             value,
             on_change: || {},
         }
@@ -181,6 +183,10 @@ impl Setting for Number {
         Ok(())
     }
 
+    fn reset(&self) {
+        self.value.store(self.default, Relaxed);
+    }
+
     fn get(&self) -> String {
         self.value().to_string()
     }
@@ -193,6 +199,7 @@ impl Setting for Number {
 /// `yes` or `no`.
 pub struct Switch {
     name: &'static str,
+    default: bool,
     value: AtomicBool,
 }
 
@@ -200,6 +207,7 @@ impl Switch {
     const fn new(name: &'static str, default: bool) -> Switch {
         Switch {
             name,
+            default,
             value: AtomicBool::new(default),
         }
     }
@@ -222,6 +230,10 @@ impl Setting for Switch {
         };
         self.value.store(on, Relaxed);
         Ok(())
+    }
+
+    fn reset(&self) {
+        self.value.store(self.default, Relaxed);
     }
 
     fn get(&self) -> String {
@@ -281,6 +293,10 @@ impl Setting for Text {
         };
         *self.value.write().unwrap_or_else(PoisonError::into_inner) = Some(text.to_owned());
         Ok(())
+    }
+
+    fn reset(&self) {
+        *self.value.write().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
     fn get(&self) -> String {

@@ -33,10 +33,17 @@ impl OnTimer for Tick {
 }
 
 impl Fleet {
-    /// Starts the clock; called once, at load.
+    /// Starts the clock, unless it runs. Not while the module is being loaded: the server could not
+    /// take back a load that it finds fault with.
     pub fn start_ticking(&self, ctx: &Ctx<'_>) {
-        self.expect_tick(TICK_MS);
-        ctx.arm_timer::<Tick>(TICK_MS);
+        if !self.is_ticking.replace(true) {
+            self.expect_tick(TICK_MS);
+            ctx.arm_timer::<Tick>(TICK_MS);
+        }
+    }
+
+    pub fn is_ticking(&self) -> bool {
+        self.is_ticking.get()
     }
 
     fn expect_tick(&self, delay: u64) {

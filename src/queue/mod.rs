@@ -39,6 +39,11 @@ pub fn forget(ctx: &Ctx<'_>, key: &RString) {
     wake::look_again(ctx, db, key.bytes());
 }
 
+/// The module is unloaded: nobody waits any more.
+pub fn end() {
+    memory::forget_all();
+}
+
 /// The data set or the role of this server changed.
 pub fn forget_all(ctx: &Ctx<'_>) {
     memory::forget_all();

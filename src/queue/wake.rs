@@ -98,14 +98,20 @@ pub fn look_at_all_again(ctx: &Ctx<'_>) {
     });
 }
 
+/// A write in a pause would crash the server; and what would be refused if the client asked for it
+/// now (a disk that can't be written, too few replicas) is not given to one that waits.
+fn may_write(ctx: &Ctx<'_>) -> bool {
+    memory::is_master(ctx) && !ctx.is_paused() && ctx.accepts_writes()
+}
+
 /// The timer.
 struct Ring;
 
 impl OnTimer for Ring {
     fn on_timer(ctx: &Ctx<'_>) {
         let now = ctx.now_ms();
-        // Whoever is woken writes, and a write in a pause would crash the server.
-        let may_write = memory::is_master(ctx) && !ctx.is_paused();
+        // Whoever is woken writes.
+        let may_write = may_write(ctx);
         let names = WAKE.with_borrow_mut(|wake| {
             // The one that fires now.
             wake.timer = None;
@@ -170,7 +176,7 @@ struct Blocked<W> {
 impl<W: Waiting> Waiter for Blocked<W> {
     fn try_serve(&self, ctx: &Ctx<'_>) -> bool {
         let now = ctx.now_ms();
-        if ctx.is_paused() || !memory::is_master(ctx) {
+        if !may_write(ctx) {
             let at = now.saturating_add(TRY_AGAIN_MS);
             set_alarm(ctx, self.name.0, &self.name.1, Some(at));
             return false;

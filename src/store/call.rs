@@ -345,12 +345,21 @@ impl Ctx<'_> {
 
     /// Asks whether this server takes writes now, with one that changes nothing.
     pub fn probe_writable(&self) -> Result<(), CallError> {
-        self.call(
-            c"SETRANGE",
-            c"!SMEv",
-            &["devicestate:probe".into(), 0.into(), "".into()],
-        )
-        .map(drop)
+        self.probe(c"!SMEv")
+    }
+
+    /// The same whatever the memory: for what a client may do when memory is short.
+    pub fn accepts_writes(&self) -> bool {
+        match self.probe(c"!SEv") {
+            Ok(()) => true,
+            // Somebody uses the probe's key: that is no refusal.
+            Err(error) => error.0.starts_with("WRONGTYPE"),
+        }
+    }
+
+    fn probe(&self, format: &CStr) -> Result<(), CallError> {
+        let nothing = ["devicestate:probe".into(), 0.into(), "".into()];
+        self.call(c"SETRANGE", format, &nothing).map(drop)
     }
 
     fn call(&self, command: &CStr, format: &CStr, args: &[Arg<'_>]) -> Result<Reply, CallError> {

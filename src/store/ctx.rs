@@ -1,5 +1,6 @@
 //! One callback's view of the server: its state, its clock, its keyspace signals.
 
+use std::cell::Cell;
 use std::ffi::CStr;
 use std::marker::PhantomData;
 use std::time::Instant;
@@ -51,6 +52,11 @@ impl Flags {
     }
 }
 
+thread_local! {
+    /// See [`Ctx::detached`]; null before the first.
+    static DETACHED: Cell<*mut raw::RedisModuleCtx> = const { Cell::new(std::ptr::null_mut()) };
+}
+
 impl Ctx<'_> {
     /// SAFETY: `raw` is the context of the callback that runs now, and lives for `'a`.
     pub(super) unsafe fn new<'a>(raw: *mut raw::RedisModuleCtx, is_timer: bool) -> Ctx<'a> {
@@ -61,17 +67,29 @@ impl Ctx<'_> {
         }
     }
 
-    /// A context of no callback, for reading where the server hands us none (INFO).
+    /// A context of no callback, for reading where the server hands us none (INFO). Used within the
+    /// callback that asks for it.
     pub(super) fn detached() -> Ctx<'static> {
-        thread_local!(static DETACHED: *mut raw::RedisModuleCtx = {
-            // SAFETY: no client; made once and kept for the life of the module.
-            unsafe { api!(RedisModule_GetThreadSafeContext)(std::ptr::null_mut()) }
-        });
-        DETACHED.with(|raw| Ctx {
-            raw: *raw,
+        let mut raw = DETACHED.get();
+        if raw.is_null() {
+            // SAFETY: no client; made once and kept until the module is unloaded.
+            raw = unsafe { api!(RedisModule_GetThreadSafeContext)(std::ptr::null_mut()) };
+            DETACHED.set(raw);
+        }
+        Ctx {
+            raw,
             is_timer: true,
             _callback: PhantomData,
-        })
+        }
+    }
+
+    /// It belongs to the module as it is loaded now.
+    pub(super) fn let_detached_go() {
+        let raw = DETACHED.replace(std::ptr::null_mut());
+        if !raw.is_null() {
+            // SAFETY: made by `detached`, freed once; no callback runs that uses it.
+            unsafe { api!(RedisModule_FreeThreadSafeContext)(raw) };
+        }
     }
 
     /// The first function of the module API this module needs that the server does not have: the

@@ -12,7 +12,7 @@ use super::{api, guarded, Ctx, RString};
 /// Something happened outside our commands.
 pub trait Listener {
     /// A key of database 0 changed as a hash, a stream or as a whole (deleted, renamed, restored),
-    /// or expired, and it was not this module that did it. Nothing may be written here: on replicas and in the append-only file the writes
+    /// or expired, or was evicted, and it was not this module that did it. Nothing may be written here: on replicas and in the append-only file the writes
     /// would come in the wrong order.
     fn key_changed(event: &str, key: &[u8]);
     /// A stream of any database was changed in its groups, or a key that may have been one came or
@@ -22,6 +22,10 @@ pub trait Listener {
     fn data_replaced(ctx: &Ctx<'_>, what: Replaced);
     /// This server became a master or a replica.
     fn role_changed(ctx: &Ctx<'_>);
+    /// This setting of the server's was changed.
+    fn setting_changed(ctx: &Ctx<'_>, name: &str);
+    /// The server serves: it says so some ten times a second.
+    fn runs(ctx: &Ctx<'_>);
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,7 +42,8 @@ impl Ctx<'_> {
         let classes = (raw::REDISMODULE_NOTIFY_HASH
             | raw::REDISMODULE_NOTIFY_STREAM
             | raw::REDISMODULE_NOTIFY_GENERIC
-            | raw::REDISMODULE_NOTIFY_EXPIRED) as c_int;
+            | raw::REDISMODULE_NOTIFY_EXPIRED
+            | raw::REDISMODULE_NOTIFY_EVICTED) as c_int;
         // Each callback sees each event of its classes.
         let stream_classes = (raw::REDISMODULE_NOTIFY_STREAM
             | raw::REDISMODULE_NOTIFY_GENERIC
@@ -56,6 +61,8 @@ impl Ctx<'_> {
             raw::REDISMODULE_EVENT_SWAPDB,
             raw::REDISMODULE_EVENT_LOADING,
             raw::REDISMODULE_EVENT_REPLICATION_ROLE_CHANGED,
+            raw::REDISMODULE_EVENT_CONFIG,
+            raw::REDISMODULE_EVENT_CRON_LOOP,
         ] {
             let event = raw::RedisModuleEvent { id, dataver: 1 };
             // SAFETY: as above.
@@ -118,7 +125,7 @@ extern "C" fn server_entry<L: Listener>(
     ctx: *mut raw::RedisModuleCtx,
     event: raw::RedisModuleEvent,
     subevent: u64,
-    _data: *mut c_void,
+    data: *mut c_void,
 ) {
     // SAFETY: the server passes the callback's context.
     let ctx = unsafe { Ctx::new(ctx, false) };
@@ -126,6 +133,18 @@ extern "C" fn server_entry<L: Listener>(
         raw::REDISMODULE_EVENT_REPLICATION_ROLE_CHANGED => {
             follow();
             guarded(|| L::role_changed(&ctx));
+            return;
+        }
+        raw::REDISMODULE_EVENT_CRON_LOOP => {
+            guarded(|| L::runs(&ctx));
+            return;
+        }
+        raw::REDISMODULE_EVENT_CONFIG => {
+            // SAFETY: what the server passes with this event, whose names live until it returns.
+            let names = unsafe { names_of_change(data) };
+            for name in names {
+                guarded(|| L::setting_changed(&ctx, &name.to_string_lossy()));
+            }
             return;
         }
         raw::REDISMODULE_EVENT_FLUSHDB if subevent == raw::REDISMODULE_SUBEVENT_FLUSHDB_END => {
@@ -144,4 +163,13 @@ extern "C" fn server_entry<L: Listener>(
         _ => return,
     };
     guarded(|| L::data_replaced(&ctx, what));
+}
+
+/// SAFETY: `data` is what comes with an event of changed settings, and lives for `'a`.
+unsafe fn names_of_change<'a>(data: *mut c_void) -> impl Iterator<Item = &'a CStr> {
+    // SAFETY: the caller's promise: that many names, each of which ends in NUL.
+    unsafe {
+        let change = &*data.cast::<raw::RedisModuleConfigChangeV1>();
+        (0..change.num_changes as usize).map(|i| CStr::from_ptr(*change.config_names.add(i)))
+    }
 }

@@ -4,16 +4,17 @@ use std::ffi::{c_int, CStr};
 
 use redis_module::raw;
 
+use super::log::write_without_context;
 use super::{entry, Ctx, Level, RawArgs};
 
 /// Defines the two functions that the server looks up by name. `$start` takes a [`Ctx`] and the
-/// arguments of `loadmodule`, and says in one line why it failed; `$unload` is the reason why the
-/// module is not unloaded.
+/// arguments of `loadmodule`, and says in one line why it failed; `$unload` takes back all that
+/// was started, or says why that can't be.
 ///
 /// This takes the place of the crate's own macro, which logs a warning on servers without its
 /// defragmentation callbacks.
 macro_rules! module {
-    ($name:expr, $version:expr, $start:path, $unload:expr) => {
+    ($name:expr, $version:expr, $start:path, $unload:path) => {
         /// Called by the server to load the module.
         #[no_mangle]
         pub extern "C" fn RedisModule_OnLoad(
@@ -55,6 +56,13 @@ pub fn on_load(
         )
     };
     if attached == raw::REDISMODULE_ERR as c_int {
+        // SAFETY: a copy out of the table, which is filled even so.
+        let log = unsafe { raw::RedisModule_Log };
+        if log.is_some() {
+            let name = name.to_string_lossy();
+            let text = format!("{name}: not loaded: a module of this name is loaded already");
+            write_without_context(Level::Warning, &text);
+        }
         return attached;
     }
     // SAFETY: as above, and the arguments of `loadmodule`.
@@ -69,9 +77,19 @@ pub fn on_load(
 }
 
 /// See [`module!`].
-pub fn on_unload(ctx: *mut raw::RedisModuleCtx, reason: &str) -> c_int {
+pub fn on_unload(
+    ctx: *mut raw::RedisModuleCtx,
+    unload: impl FnOnce() -> Result<(), &'static str>,
+) -> c_int {
     // SAFETY: the context of the unload that runs.
     let ctx = unsafe { Ctx::new(ctx, false) };
-    ctx.log(Level::Warning, reason);
+    match entry::guarded(unload) {
+        Some(Ok(())) => {
+            Ctx::let_detached_go();
+            return raw::REDISMODULE_OK as c_int;
+        }
+        Some(Err(reason)) => ctx.log(Level::Warning, &format!("not unloaded: {reason}")),
+        None => {}
+    }
     raw::REDISMODULE_ERR as c_int
 }

@@ -16,6 +16,8 @@ pub trait Setting: Sync {
     fn name(&self) -> &'static str;
     /// Takes a new value, or says why not.
     fn set(&self, value: &[u8]) -> Result<(), String>;
+    /// Takes its default again.
+    fn reset(&self);
     /// The value as `CONFIG GET` shows it.
     fn get(&self) -> String;
     /// Whether it can be set only when the module is loaded.
