@@ -86,7 +86,7 @@ const FORMS: &[&str] = &[
     "HSET device:state:<device> <field> <junk>",
     "HSET device:state:<device> device_id <device>",
     "HSET device:state:<device> device_id <device> last_seen 1700000000.5 status online",
-    "HSET device:state:<device> device_id <device> status online version 1 last_seen 5",
+    "HSET device:state:<device> device_id <device> status online version 1 last_seen 1700000000000",
     "HDEL <key> <field>",
     "HDEL device:state:<device> <field>",
     "HDEL device:state:<device> <field> <field>",

@@ -72,8 +72,8 @@ fn is_device(con: &mut Connection, key: &[u8], id: &str) -> bool {
             !text.is_empty() && !text.contains(|c: char| c.is_whitespace() || c.is_control())
         })
         && is(2, &|text| matches!(text, "online" | "offline"))
-        // Times that a score of a sorted set holds exactly.
-        && is(3, &|text| is_number(text) && text.len() <= 13)
+        // Never, or milliseconds: what is less is seconds of the plain recipe.
+        && is(3, &|text| is_number(text) && (text == "0" || matches!(text.len(), 12 | 13)))
         && is(4, &is_number)
 }
 
@@ -90,12 +90,9 @@ fn can_grow(con: &mut Connection, key: &[u8]) -> bool {
 #[track_caller]
 fn heal_heartbeat(con: &mut Connection, key: &[u8], id: &str) {
     let timeout = cmd!(con, "HGET", format!("device:state:{id}"), "timeout");
+    let should_live_for_ever = matches!(timeout, Ok(Value::BulkString(ms)) if ms == b"0");
     let lives_for_ever = cmd!(con, "TTL", key).int() == -1;
-    let should = match timeout.is_nil() {
-        true => false,
-        false => timeout.bytes() == b"0",
-    };
-    if lives_for_ever != should {
+    if lives_for_ever != should_live_for_ever {
         cmd!(con, "UNLINK", key).int();
     }
 }
