@@ -30,9 +30,12 @@ pub fn register(
             }
             adopt_if_needed(ctx, fleet, &mut device, now)?;
             change_type(ctx, fleet, &mut device, device_type, now)?;
-            if let Some(metadata) = metadata {
-                let field = Arg::Str(&fleet.fields.metadata);
-                ctx.write(c"HSET", &[Arg::Str(&device.key), field, metadata.into()])?;
+            let field = &fleet.fields.metadata;
+            let stored = device.field(ctx, field);
+            let is_stored = |new: &str| stored.is_some_and(|old| old.bytes() == new.as_bytes());
+            if let Some(metadata) = metadata.filter(|new| !is_stored(new)) {
+                let pair = [Arg::Str(&device.key), Arg::Str(field), metadata.into()];
+                ctx.write(c"HSET", &pair)?;
                 ctx.touched(&device.id_key);
             }
             Ok(false)

@@ -133,11 +133,15 @@ impl Types {
         device_type: &str,
         change: TypeDefaults,
     ) -> Result<()> {
-        let before = self.get(ctx, fleet, device_type)?.unwrap_or_default();
+        let stored = self.get(ctx, fleet, device_type)?;
+        let before = stored.unwrap_or_default();
         let after = TypeDefaults {
             timeout: change.timeout.or(before.timeout),
             history: change.history.or(before.history),
         };
+        if stored == Some(after) {
+            return Ok(());
+        }
         let json = serde_json::to_string(&after).unwrap_or_default();
         let key = Arg::Str(&fleet.keys.types);
         ctx.write(c"HSET", &[key, device_type.into(), json.as_str().into()])?;

@@ -6,7 +6,7 @@ mod by_hand;
 mod calls;
 mod clock;
 mod concurrency;
-mod consistent;
+pub mod consistent;
 mod due;
 mod held;
 mod limits;
@@ -21,7 +21,6 @@ mod steps;
 mod stories;
 mod told;
 mod vectors;
-mod workload;
 mod wrong_type;
 
 use self::calls::*;

@@ -2,7 +2,8 @@
 //! another version. Each test has a small size, for every run of the suite, and a full one, for
 //! `scripts/faults`.
 
+mod failover;
 mod fuzz;
 mod limits;
-mod size;
+pub mod size;
 mod unload;

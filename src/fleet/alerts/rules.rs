@@ -83,7 +83,11 @@ impl Rules {
     ) -> Result<bool> {
         let key = fleet.keys.rules(device_type);
         expect(ctx, &key, KeyType::Hash)?;
-        let is_known = ctx.read(c"HEXISTS", &[Arg::Str(&key), name.into()])?.int() == 1;
+        let stored = ctx.read(c"HGET", &[Arg::Str(&key), name.into()])?;
+        if stored.bytes() == Some(json.as_bytes()) {
+            return Ok(false);
+        }
+        let is_known = stored.bytes().is_some();
         if !is_known && ctx.read(c"HLEN", &[Arg::Str(&key)])?.int() >= MAX_RULES {
             return Err(Error::too_many_rules(device_type, MAX_RULES));
         }

@@ -110,7 +110,11 @@ pub fn is_indexed(ctx: &Ctx<'_>, fleet: &Fleet, device: &Device) -> Result<bool>
         Some(score) => !device.online && score_of(score) == device.last_seen as f64,
         None => device.online,
     };
-    let heartbeat = ctx.key_life(&keys.heartbeat(&device.id)).is_some();
+    let heartbeat = match (ctx.key_life(&keys.heartbeat(&device.id)), device.timeout) {
+        (Some(life), Some(own)) => life.is_some() == (own != 0),
+        // Another timeout may have changed since the sweeper saw to the key.
+        (life, _) => life.is_some(),
+    };
     let keeps_heartbeats = super::settings::HEARTBEAT_KEYS.is_on();
     Ok(is_in_offline
         && has(&keys.registered)?

@@ -6,8 +6,8 @@ use std::thread;
 
 use redis::Connection;
 
-use super::workload::{random_workload, set_rules};
 use super::*;
+use crate::workload::Workload;
 
 /// Asserts that a user is in `alerts:due` exactly while there is a batch to fetch, at the time at which
 /// it can be fetched, and that a batch that is out has as many items as it says.
@@ -64,14 +64,17 @@ fn a_crash_in_the_middle_of_everything_leaves_every_step_whole() {
         .config("appendonly", "yes")
         .config("appendfsync", "always")
         .start();
-    set_rules(&mut server.connection());
     let mut users = 0;
     for round in 0..3 {
         let clients: Vec<_> = (0..4)
             .map(|client| {
                 let mut con = server.connection();
-                // Ends with errors when the server is gone.
-                thread::spawn(move || random_workload(&mut con, 4 * round + client, 20_000))
+                thread::spawn(move || {
+                    let mut workload = Workload::of(4 * round + client, "", 12);
+                    // Until the server is gone.
+                    let is_lost = |error: redis::RedisError| error.code().is_none();
+                    while !workload.say(&mut con).1.is_err_and(is_lost) {}
+                })
             })
             .collect();
         let mut con = server.connection();

@@ -4,40 +4,20 @@
 use redis::Connection;
 
 use super::consistent::assert_users_consistent;
-use super::workload::{random_workload, set_rules};
 use super::*;
 use crate::heartbeat::replication::{
-    aof_bytes, assert_a_plain_server_holds_the_same, replicated, server_with_aof,
+    aof_bytes, assert_a_plain_server_holds_the_same, server_with_aof,
 };
+use crate::replication::workloads::{wait_for_quiet, Speaker};
 use crate::replication::{assert_same, replica_of};
-
-/// Until nothing happens by itself any more.
-#[track_caller]
-fn wait_for_quiet(con: &mut Connection) {
-    wait_for("all have died, and no alert waits", SOON, || {
-        let online = cmd!(con, "SMEMBERS devices:online").texts();
-        let wired =
-            |id: &String| cmd!(con, "HGET", format!("device:state:{id}"), "timeout").is_nil();
-        online.iter().all(wired)
-    });
-    let mut before = snapshot(con);
-    wait_for("three hundred milliseconds without a change", SOON, || {
-        let start = now_ms();
-        wait_for("they pass", SOON, || now_ms() > start + 300);
-        let after = snapshot(con);
-        let is_quiet = before == after;
-        before = after;
-        is_quiet
-    });
-}
+use crate::workload::Workload;
 
 #[test]
 fn a_replica_holds_the_same_after_any_workload() {
     let master = quick();
     let replica = replica_of(&master);
     let mut con = master.connection();
-    set_rules(&mut con);
-    random_workload(&mut con, 7, 4_000);
+    Speaker(Workload::of(7, "", 12)).run(&mut con, 4_000);
     wait_for_quiet(&mut con);
     assert_same(&master, &replica);
     for outcome in [
@@ -61,13 +41,8 @@ fn a_replica_holds_the_same_after_any_workload() {
 fn the_append_only_file_loads_without_the_module() {
     let server = server_with_aof();
     let mut con = server.connection();
-    set_rules(&mut con);
-    random_workload(&mut con, 8, 1_000);
+    Speaker(Workload::of(8, "", 12)).run(&mut con, 1_000);
     wait_for_quiet(&mut con);
-    for command in replicated(&server) {
-        let foreign = command[0].to_ascii_uppercase().starts_with("ALERT.");
-        assert!(!foreign, "{command:?}");
-    }
     assert_a_plain_server_holds_the_same(server);
 }
 
@@ -76,7 +51,7 @@ fn what_reads_or_changes_nothing_replicates_nothing() {
     let server = server_with_aof();
     let mut con = server.connection();
     cmd!(con, "DEVICE.REGISTER d t").int();
-    set_rules(&mut con);
+    set_rule(&mut con, "t", "gone", r#"{"on":"offline"}"#);
     raise(&mut con, "d a WAIT 0 NOTIFY 1 u");
     raise(&mut con, "d over EVERY 1h");
     clear(&mut con, "d", "over");

@@ -6,6 +6,7 @@ use super::{check, clean};
 use crate::consistency::*;
 use crate::deaf_time::beaters::all;
 use crate::devices::*;
+use crate::support::random::Random;
 use crate::support::*;
 
 /// Six online (`on-0` ...) and six offline devices (`off-0` ...) of two types.
@@ -43,6 +44,8 @@ const FAULTS: &[&str] = &[
     "ZADD devices:offline inf off-0",
     "ZADD devices:offline -1.5 off-0",
     "DEL device:heartbeat:on-0",
+    "PERSIST device:heartbeat:on-0",
+    "SET device:heartbeat:on-0 1",
     // What belongs elsewhere.
     "SADD devices:online off-0",
     "SADD devices:online:type:red off-0",
@@ -169,25 +172,18 @@ fn large_fleet(con: &mut Connection) -> usize {
 
 #[track_caller]
 fn break_at_random(con: &mut Connection, devices: usize) {
-    // A fixed sequence, so that a failure can be had again.
-    let mut state = 42_u64;
-    let mut random = |below: usize| {
-        state = state
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1);
-        (state >> 33) as usize % below
-    };
+    let mut random = Random::new(42);
     let mut lines = Vec::new();
     for _ in 0..300 {
-        let d = format!("d-{}", random(devices));
-        let t = ["big", "small", "none"][random(3)];
-        lines.push(match random(12) {
+        let d = format!("d-{}", random.below(devices));
+        let t = random.pick(&["big", "small", "none"]);
+        lines.push(match random.below(12) {
             0 => format!("SREM devices:registered {d}"),
             1 => format!("SREM devices:type:{t} {d}"),
             2 => format!("SREM devices:online {d}"),
             3 => format!("SREM devices:online:type:{t} {d}"),
             4 => format!("ZREM devices:offline {d}"),
-            5 => format!("ZADD devices:offline {} {d}", random(1_000)),
+            5 => format!("ZADD devices:offline {} {d}", random.below(1_000)),
             6 => format!("DEL device:heartbeat:{d}"),
             7 => format!("DEL device:state:{d}"),
             8 => format!("SADD devices:type:{t} {d} ghost-{d}"),

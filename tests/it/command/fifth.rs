@@ -2,6 +2,7 @@
 //! heartbeat remembers that there are none, so whatever may bring some must be noticed.
 
 use super::*;
+use crate::support::random::Random;
 
 /// Beats until it is remembered that nothing waits.
 #[track_caller]
@@ -211,13 +212,7 @@ fn a_device_that_was_removed_and_is_back_has_none() {
 #[test]
 fn the_number_agrees_with_the_list_whatever_happens() {
     let (_server, mut con) = with_device();
-    let mut state = 11_u64;
-    let mut random = |below: usize| {
-        state = state
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1);
-        (state >> 33) as usize % below
-    };
+    let mut random = Random::new(11);
     for step in 0..600 {
         let rows = list(&mut con, "d");
         let open: Vec<String> = rows
@@ -225,22 +220,20 @@ fn the_number_agrees_with_the_list_whatever_happens() {
             .filter(|row| row["state"].text() != "done")
             .map(|row| row["command_id"].text())
             .collect();
-        let some = |n: usize| open.get(n % open.len().max(1)).cloned();
-        let line = match random(9) {
+        let some = |n: usize| {
+            open.get(n % open.len().max(1))
+                .cloned()
+                .unwrap_or("1-1".into())
+        };
+        let line = match random.below(9) {
             0 | 1 => "DEVICE.COMMAND d {}".to_owned(),
             2 => "DEVICE.COMMAND d {} DELAY 1h".to_owned(),
             3 => "DEVICE.COMMAND.TAKE d COUNT 2 LEASE 1h".to_owned(),
             4 => "DEVICE.COMMAND.TAKE d LEASE 1".to_owned(),
             5 => "DEVICE.HEARTBEAT d REPORTED {}".to_owned(),
-            6 if random(20) == 0 => "DEL device:commands:d".to_owned(),
-            7 => format!(
-                "DEVICE.COMMAND.CANCEL d {}",
-                some(random(9)).unwrap_or("1-1".into())
-            ),
-            _ => format!(
-                "DEVICE.COMMAND.DONE d {} OK",
-                some(random(9)).unwrap_or("1-1".into())
-            ),
+            6 if random.one_in(20) => "DEL device:commands:d".to_owned(),
+            7 => format!("DEVICE.COMMAND.CANCEL d {}", some(random.below(9))),
+            _ => format!("DEVICE.COMMAND.DONE d {} OK", some(random.below(9))),
         };
         assert!(cmd!(con, &line).is_ok(), "{line}");
         wait_for_the_clock();

@@ -31,6 +31,20 @@ impl Beaters {
     /// returns.
     #[track_caller]
     pub fn start(server: &Server, ids: &[String], every: Duration, timeout: u64) -> Beaters {
+        let port = server.port();
+        Beaters::following(move || Some(port), SOON, ids, every, timeout)
+    }
+
+    /// The same wherever the master is, as far as `master` knows its port. A server that keeps a
+    /// device waiting for longer than `patience`, or that takes no writes, is left.
+    #[track_caller]
+    pub fn following(
+        master: impl Fn() -> Option<u16> + Clone + Send + 'static,
+        patience: Duration,
+        ids: &[String],
+        every: Duration,
+        timeout: u64,
+    ) -> Beaters {
         let stop = Arc::new(AtomicBool::new(false));
         let late_ms = Arc::new(AtomicU64::new(0));
         let (mut rounds, mut threads) = (Vec::new(), Vec::new());
@@ -42,12 +56,13 @@ impl Beaters {
                 let beat = ["DEVICE.HEARTBEAT", id, "TIMEOUT", &timeout];
                 round.extend_from_slice(&resp::encode(&beat));
             }
-            let (port, count) = (server.port(), ids.len());
+            let (master, count) = (master.clone(), ids.len());
+            let connect = move || connect(master()?, patience).ok();
             let done = Arc::new(AtomicUsize::new(0));
             let (stop, mine) = (Arc::clone(&stop), Arc::clone(&done));
             let late_ms = Arc::clone(&late_ms);
             threads.push(thread::spawn(move || {
-                beat(port, &round, count, every, &stop, &mine, &late_ms)
+                beat(connect, &round, count, every, &stop, &mine, &late_ms)
             }));
             rounds.push(done);
         }
@@ -93,7 +108,7 @@ impl Drop for Beaters {
 
 /// The thread: `round` holds one beat of each of `count` devices.
 fn beat(
-    port: u16,
+    connect: impl Fn() -> Option<BufReader<TcpStream>>,
     round: &[u8],
     count: usize,
     every: Duration,
@@ -105,7 +120,7 @@ fn beat(
     let mut next = Instant::now();
     while !stop.load(Ordering::SeqCst) {
         if connection.is_none() {
-            connection = connect(port).ok();
+            connection = connect();
         }
         let beaten = connection.as_mut().map(|c| one_round(c, round, count));
         match beaten {
@@ -125,9 +140,9 @@ fn beat(
     }
 }
 
-fn connect(port: u16) -> io::Result<BufReader<TcpStream>> {
+fn connect(port: u16, patience: Duration) -> io::Result<BufReader<TcpStream>> {
     let stream = TcpStream::connect(("127.0.0.1", port))?;
-    stream.set_read_timeout(Some(SOON))?;
+    stream.set_read_timeout(Some(patience))?;
     stream.set_nodelay(true)?;
     Ok(BufReader::new(stream))
 }
@@ -135,7 +150,10 @@ fn connect(port: u16) -> io::Result<BufReader<TcpStream>> {
 fn one_round(connection: &mut BufReader<TcpStream>, round: &[u8], count: usize) -> io::Result<()> {
     connection.get_mut().write_all(round)?;
     for _ in 0..count {
-        resp::read_reply(connection)?;
+        let reply = resp::read_reply(connection)?;
+        if reply.starts_with(b"-READONLY") {
+            return Err(io::Error::other("this is no master any more"));
+        }
     }
     Ok(())
 }

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use super::{assert_same, replica_of, wait_for_sync};
+use redis::Connection;
+
+use super::{assert_same, replica_of, wait_for_sync, LATE};
 use crate::consistency::*;
 use crate::deaf_time::beaters::{all, ids, Beaters};
 use crate::devices::*;
@@ -48,6 +50,68 @@ fn pauses_in_the_middle_of_sweeps() {
     assert_consistent(&mut con);
     assert_told_once(&mut con);
     assert_same(&master, &replica);
+}
+
+/// What a replica has been sent so far.
+#[track_caller]
+fn offset(replica: &mut Connection) -> i64 {
+    let info = cmd!(replica, "INFO replication").text();
+    let line = info
+        .lines()
+        .find_map(|line| line.strip_prefix("slave_repl_offset:"));
+    line.and_then(|offset| offset.parse().ok())
+        .expect("an offset")
+}
+
+/// Deaf time: everybody gets a whole timeout after it, and whoever stays silent is told once.
+#[test]
+fn hundreds_that_fall_due_in_a_pause_are_told_once_after_it() {
+    const MANY: usize = 500;
+    const TIMEOUT: i64 = 1_000;
+    const PAUSE: i64 = 1_500;
+    for mode in ["WRITE", "ALL"] {
+        let master = Server::builder()
+            .config("devicestate.restart-grace", 0)
+            // Pings count in the offset too.
+            .config("repl-ping-replica-period", 3_600)
+            .start();
+        master.settle();
+        let replica = replica_of(&master);
+        let (mut con, mut copy) = (master.connection(), replica.connection());
+        let names = ids("d", MANY);
+        all(
+            &mut con,
+            names
+                .iter()
+                .map(|id| format!("DEVICE.HEARTBEAT {id} TIMEOUT {TIMEOUT}")),
+        );
+        wait_for_sync(&master, &replica);
+        let (before, earliest) = (offset(&mut copy), now_ms());
+        cmd!(con, "CLIENT PAUSE", PAUSE, mode).text();
+        let latest = now_ms();
+        // The bounded look at what must not happen: nearly all of the pause.
+        wait_for("the pause is nearly over", SOON, || {
+            assert_eq!(
+                offset(&mut copy),
+                before,
+                "written during a pause of {mode}"
+            );
+            now_ms() > earliest + PAUSE - 50
+        });
+        wait_for("all are told", SOON, || {
+            info_number(&mut con, "timed_out") == MANY as i64
+        });
+        let told = events(&mut con).of_type("offline");
+        assert_eq!(told.len(), MANY);
+        let due = earliest + PAUSE + TIMEOUT..=latest + PAUSE + TIMEOUT + LATE;
+        for event in told.iter() {
+            let at = event.int("timestamp");
+            assert!(due.contains(&at), "{mode}: {due:?}: {event:?}");
+        }
+        assert_consistent(&mut con);
+        assert_told_once(&mut con);
+        assert_same(&master, &replica);
+    }
 }
 
 /// The failover that operators and managed services do: writes are paused, the replica is

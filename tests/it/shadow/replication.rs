@@ -1,12 +1,12 @@
 //! What shadow commands write to replicas and the append-only file: effects only.
 
-use redis::Connection;
 use serde_json::json;
 
 use super::*;
 use crate::heartbeat::replication::{
     aof_bytes, assert_a_plain_server_holds_the_same, replicated, server_with_aof,
 };
+use crate::replication::workloads::{wait_for_quiet, Speaker};
 use crate::replication::{assert_same, replica_of};
 
 #[test]
@@ -87,52 +87,13 @@ fn reads_and_refused_commands_replicate_nothing() {
     assert_eq!(before, aof_bytes(&server));
 }
 
-/// Shadow commands and what surrounds them, taken at random, the same in every run.
-#[track_caller]
-fn random_workload(con: &mut Connection, commands: usize) {
-    let mut state = 99_u64;
-    let mut random = |below: usize| {
-        state = state
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1);
-        (state >> 33) as usize % below
-    };
-    for turn in 0..commands {
-        let d = format!("d-{}", random(40));
-        let name = ["", "", " NAME n", " NAME m"][random(4)];
-        let n = random(3);
-        let document = [
-            format!("{{\"a\":{n}}}"),
-            format!("{{\"b\":{{\"c\":{n},\"x\":null}}}}"),
-            "{\"a\":null,\"b\":null}".to_owned(),
-            "{}".to_owned(),
-        ][random(4)]
-        .clone();
-        let replace = ["", "", "", " REPLACE"][random(4)];
-        let line = match random(16) {
-            0..=3 => format!("DEVICE.SHADOW.SET {d} {document}{name}{replace}"),
-            4..=7 => format!("DEVICE.SHADOW.REPORT {d} {document}{name}{replace}"),
-            8 => format!("DEVICE.SHADOW.REPORT {d} {document} SESSION {turn} SEQ {n}"),
-            9 => format!("DEVICE.SHADOW.UPDATE {d} {{\"state\":{{\"desired\":null}}}}{name}"),
-            10 => format!("DEVICE.SHADOW.UPDATE {d} {{\"state\":null}}{name}"),
-            11 => format!("DEVICE.HEARTBEAT {d} TIMEOUT 0 REPORTED {document}{replace}"),
-            12 => format!("DEVICE.SHADOW.DEL {d}{name}"),
-            13 => format!("DEVICE.REMOVE {d}"),
-            14 => format!("SREM devices:outofsync {d}"),
-            _ => "DEVICE.CHECK 0 COUNT 10000 REPAIR".to_owned(),
-        };
-        // Some are refused: of shadows that are not there.
-        let _ = cmd!(con, &line);
-    }
-}
-
 #[test]
 fn a_replica_holds_the_same_after_any_workload() {
     let master = quick();
     let replica = replica_of(&master);
     let mut con = master.connection();
     cmd!(con, "CONFIG SET devicestate.reports-maxlen 500").text();
-    random_workload(&mut con, 3_000);
+    Speaker::new(99).run(&mut con, 3_000);
     crate::check::check(&mut con, "REPAIR");
     assert_same(&master, &replica);
     crate::consistency::assert_consistent(&mut con);
@@ -160,7 +121,8 @@ fn a_plain_server_loads_the_file_and_holds_the_same() {
     let server = server_with_aof();
     let mut con = server.connection();
     cmd!(con, "CONFIG SET devicestate.reports-maxlen 500").text();
-    random_workload(&mut con, 1_000);
+    Speaker::new(98).run(&mut con, 1_000);
+    wait_for_quiet(&mut con);
     assert_a_plain_server_holds_the_same(server);
 }
 

@@ -36,6 +36,12 @@ const DEFAULTS: &[(&str, &str)] = &[
     ("repl-diskless-sync-delay", "0"),
 ];
 
+/// The program of the servers under test.
+pub fn program() -> String {
+    let program = env::var("DEVICESTATE_TEST_SERVER");
+    program.unwrap_or_else(|_| "redis-server".to_owned())
+}
+
 /// What a server is to be started with.
 pub struct Builder {
     config: Vec<(String, String)>,
@@ -315,8 +321,7 @@ impl Server {
             .append(true)
             .open(self.dir.path().join("server.out"))
             .expect("open server.out");
-        let program = env::var("DEVICESTATE_TEST_SERVER");
-        let program = program.unwrap_or_else(|_| "redis-server".to_owned());
+        let program = program();
         let started = Command::new(&program)
             .arg(&conf)
             .stdin(Stdio::null())

@@ -1,0 +1,142 @@
+//! Sentinels that watch a master of the test's own and replace it soon.
+
+use std::fs;
+use std::process::Command;
+use std::time::Duration;
+
+use redis::{Client, Connection, RedisResult, Value};
+use tempfile::TempDir;
+
+use super::client::{cmd, Reply};
+use super::ports::free_port;
+use super::processes::Process;
+use super::server::{program, Server};
+use super::wait::wait_for;
+
+/// The name under which Sentinels know the master.
+const MASTER: &str = "fleet";
+const LIMIT: Duration = Duration::from_secs(60);
+
+/// Everything sooner than a Sentinel does it, in milliseconds: looking at servers, telling each
+/// other, and waiting before a master that came back is made a replica.
+const SOON: &[(&str, u64)] = &[
+    ("info-period", 300),
+    ("ping-period", 100),
+    ("ask-period", 100),
+    ("publish-period", 250),
+    ("min-link-reconnect-period", 200),
+    ("election-timeout", 1_000),
+    ("slave-reconf-timeout", 1_000),
+];
+
+/// Three Sentinels, of which two must agree.
+pub struct Sentinels {
+    all: Vec<Sentinel>,
+    replicas: usize,
+}
+
+struct Sentinel {
+    port: u16,
+    process: Process,
+    dir: TempDir,
+}
+
+impl Sentinels {
+    /// They find the master's replicas by themselves; returns when all know all of them, and each
+    /// other.
+    #[track_caller]
+    pub fn watch(master: &Server, replicas: usize) -> Sentinels {
+        let all = (0..3).map(|_| Sentinel::start(master.port())).collect();
+        let sentinels = Sentinels { all, replicas };
+        for sentinel in &sentinels.all {
+            for (name, ms) in SOON {
+                sentinel.until(&format!("it takes {name}"), |con| {
+                    cmd!(con, "SENTINEL DEBUG", *name, *ms).is_ok()
+                });
+            }
+        }
+        sentinels.wait_until_settled(master.port());
+        sentinels
+    }
+
+    /// Waits until all of them say that this is the master, that its replicas follow, and that
+    /// there are enough of themselves.
+    #[track_caller]
+    pub fn wait_until_settled(&self, master: u16) {
+        for sentinel in &self.all {
+            let (mut state, what) = (String::new(), format!("{master} is the master"));
+            sentinel.until(&what, |con| {
+                let known = cmd!(con, "SENTINEL MASTER", MASTER).text_fields();
+                let replicas = cmd!(con, "SENTINEL REPLICAS", MASTER).items();
+                let follows = |replica: &Value| {
+                    let replica = replica.text_fields();
+                    replica["flags"] == "slave"
+                        && replica["master-link-status"] == "ok"
+                        && replica["master-port"] == master.to_string()
+                };
+                state = format!("{known:?} {replicas:?}");
+                known["port"] == master.to_string()
+                    && known["flags"] == "master"
+                    && known["num-other-sentinels"] == "2"
+                    && replicas.iter().filter(|replica| follows(replica)).count() == self.replicas
+                    && replicas.len() == self.replicas
+            });
+        }
+    }
+
+    /// What tells clients the port of the master, as far as any Sentinel knows it.
+    pub fn finder(&self) -> impl Fn() -> Option<u16> + Clone + Send + 'static {
+        let ports: Vec<u16> = self.all.iter().map(|sentinel| sentinel.port).collect();
+        let ask = |port: &u16| -> RedisResult<u16> {
+            let address = cmd!(connect(*port)?, "SENTINEL GET-MASTER-ADDR-BY-NAME", MASTER)?;
+            Ok(address.at(1).int() as u16)
+        };
+        move || ports.iter().find_map(|port| ask(port).ok())
+    }
+
+    /// What all of them logged.
+    pub fn logs(&self) -> String {
+        let log = |s: &Sentinel| fs::read_to_string(s.dir.path().join("sentinel.log"));
+        let logs = self.all.iter().map(|s| log(s).unwrap_or_default());
+        logs.collect::<Vec<_>>().join("\n")
+    }
+}
+
+impl Sentinel {
+    #[track_caller]
+    fn start(master: u16) -> Sentinel {
+        let (dir, port) = (tempfile::tempdir().expect("a folder"), free_port());
+        let path = dir.path().display();
+        let file = dir.path().join("sentinel.conf");
+        let settings = format!(
+            "bind 127.0.0.1\nport {port}\ndir {path}\nlogfile {path}/sentinel.log\n\
+             sentinel monitor {MASTER} 127.0.0.1 {master} 2\n\
+             sentinel down-after-milliseconds {MASTER} 500\n\
+             sentinel failover-timeout {MASTER} 3000\n\
+             sentinel parallel-syncs {MASTER} 2\n"
+        );
+        fs::write(&file, settings).expect("write sentinel.conf");
+        let mut command = Command::new(program());
+        command.arg(&file).arg("--sentinel");
+        Sentinel {
+            port,
+            process: Process::spawn("a Sentinel", command),
+            dir,
+        }
+    }
+
+    #[track_caller]
+    fn until(&self, what: &str, mut is_so: impl FnMut(&mut Connection) -> bool) {
+        let mut con = wait_for("a Sentinel answers", LIMIT, || connect(self.port).ok());
+        wait_for(&format!("a Sentinel says that {what}"), LIMIT, || {
+            is_so(&mut con)
+        });
+    }
+}
+
+fn connect(port: u16) -> RedisResult<Connection> {
+    let client = Client::open(format!("redis://127.0.0.1:{port}"))?;
+    let con = client.get_connection_with_timeout(Duration::from_secs(1))?;
+    con.set_read_timeout(Some(Duration::from_secs(1)))?;
+    Ok(con)
+}
