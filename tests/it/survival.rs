@@ -5,3 +5,4 @@
 mod limits;
 mod size;
 mod unload;
+mod upgrade;
