@@ -1,4 +1,5 @@
-//! What a bare device costs in memory, part by part, beside the plain recipe.
+//! What a device costs in memory: a bare one part by part, beside the plain recipe; then one with
+//! documents and with a history.
 //!
 //! `cargo build --release && cargo bench --bench memory`, or `scripts/bench memory`.
 
@@ -6,19 +7,27 @@ mod common;
 #[path = "../tests/it/support/mod.rs"]
 mod support;
 
-use common::load::{bring_online, write_plain, Form};
+use common::load::{bring_online, command, pipeline, write_plain, Form};
 use common::options::Number;
 use common::scenarios::info;
-use common::{figures, machine, Options, Table};
+use common::{documents, figures, machine, Options, Table};
 use serde_json::json;
 use support::*;
 
-const NUMBERS: [Number; 1] = [Number {
-    name: "devices",
-    meaning: "devices, with ids of 12 bytes",
-    default: 1_000_000,
-    quick: 10_000,
-}];
+const NUMBERS: [Number; 2] = [
+    Number {
+        name: "devices",
+        meaning: "devices, with ids of 12 bytes",
+        default: 1_000_000,
+        quick: 10_000,
+    },
+    Number {
+        name: "reporting",
+        meaning: "devices with documents",
+        default: 100_000,
+        quick: 1_000,
+    },
+];
 
 /// The goal: bytes per bare device.
 const GOAL: f64 = 750.0;
@@ -140,8 +149,103 @@ fn plain(devices: usize) -> Bytes {
     }
 }
 
+/// How many changes are reported after the first report: more than the history keeps.
+const CHANGES: usize = 32;
+
+/// Bytes per device that reports.
+struct Reporting {
+    /// Reported about 500 bytes, no history.
+    reported: f64,
+    /// And as much desired, in sync with it.
+    both: f64,
+    /// With the history as it is set by default: after the first report, after `CHANGES` more.
+    first_entry: f64,
+    full_history: f64,
+    history_entries: f64,
+}
+
+impl Reporting {
+    fn measure(devices: usize) -> Reporting {
+        let (server, before) = reporters(devices, "0");
+        let reported = at_rest(&server, before, devices);
+        set_what_is_reported(&server, devices);
+        let both = at_rest(&server, before, devices);
+
+        let (server, before) = reporters(devices, "16");
+        let first_entry = at_rest(&server, before, devices);
+        for turn in 0..CHANGES {
+            change(&server, devices, turn);
+        }
+        let full_history = at_rest(&server, before, devices);
+        let history = format!("device:history:{}", documents::id(devices / 2));
+        let history_entries = cmd!(server.connection(), "XLEN", history).int() as f64;
+        Reporting {
+            reported,
+            both,
+            first_entry,
+            full_history,
+            history_entries,
+        }
+    }
+}
+
+/// A server with devices that have reported a document once, and what it had allocated before.
+fn reporters(devices: usize, history: &str) -> (Server, f64) {
+    let server = Server::builder()
+        .config("devicestate.history-maxlen", history)
+        .start();
+    let before = used(&server);
+    let timeout = TIMEOUT_MS.to_string();
+    let reply = b"*5\r\n:1\r\n:1\r\n:1\r\n$-1\r\n:0\r\n";
+    pipeline(&server, 0..devices, reply, |number, out| {
+        let id = documents::id(number);
+        let document = json!(documents::reported(number)).to_string();
+        let words = [
+            "DEVICE.HEARTBEAT",
+            &id,
+            "TIMEOUT",
+            &timeout,
+            "REPORTED",
+            &document,
+        ];
+        command(out, &words.map(str::as_bytes));
+    });
+    (server, before)
+}
+
+fn set_what_is_reported(server: &Server, devices: usize) {
+    let reply = b"*2\r\n:2\r\n$-1\r\n";
+    pipeline(server, 0..devices, reply, |number, out| {
+        let id = documents::id(number);
+        let document = json!(documents::reported(number)).to_string();
+        command(
+            out,
+            &["DEVICE.SHADOW.SET", &id, &document].map(str::as_bytes),
+        );
+    });
+}
+
+/// One report of each device, which changes something.
+fn change(server: &Server, devices: usize, turn: usize) {
+    let reply = format!("*5\r\n:0\r\n:1\r\n:{}\r\n$-1\r\n:0\r\n", turn + 2);
+    pipeline(server, 0..devices, reply.as_bytes(), |number, out| {
+        let id = documents::id(number);
+        let patch = json!(documents::reported_patch(number, turn)).to_string();
+        command(
+            out,
+            &["DEVICE.HEARTBEAT", &id, "REPORTED", &patch].map(str::as_bytes),
+        );
+    });
+}
+
+/// Bytes per device, without the log of events.
+fn at_rest(server: &Server, before: f64, devices: usize) -> f64 {
+    assert!(cmd!(server.connection(), "XTRIM", "devices:events", "MAXLEN", 0).is_ok());
+    (used(server) - before) / devices as f64
+}
+
 fn main() {
-    let options = Options::read("What a bare device costs in memory.", &NUMBERS);
+    let options = Options::read("What a device costs in memory.", &NUMBERS);
     let load = machine::load_average();
     let machine = machine::describe(&Server::builder().without_module().start(), load);
     machine::print(&machine);
@@ -178,6 +282,28 @@ fn main() {
     }
     table.print();
 
+    let reporting = options.get("reporting");
+    let document = json!(documents::reported(0)).to_string().len();
+    let with_documents = Reporting::measure(reporting);
+    println!("\n{reporting} devices that reported {document} bytes: bytes per device");
+    let mut table = Table::new(["devicestate", "bytes"]);
+    let with_entries = format!("history of {:.0} entries", with_documents.history_entries);
+    for (name, bytes) in [
+        ("reported, no history", with_documents.reported),
+        ("reported and desired, no history", with_documents.both),
+        (
+            "reported, history of the first report",
+            with_documents.first_entry,
+        ),
+        (
+            &format!("reported, {with_entries}"),
+            with_documents.full_history,
+        ),
+    ] {
+        table.row([name.to_owned(), format!("{bytes:.0}")]);
+    }
+    table.print();
+
     let parts = |form: &Bytes| -> serde_json::Map<_, _> {
         let parts = form.parts.iter();
         parts
@@ -193,6 +319,13 @@ fn main() {
         "parts": parts(&ours),
         "bytes_per_device_without_heartbeat_keys": without_keys.all,
         "bytes_per_event": ours.event,
+        "reporting_devices": reporting,
+        "document_bytes": document,
+        "bytes_per_device_reported": with_documents.reported,
+        "bytes_per_device_reported_and_desired": with_documents.both,
+        "bytes_per_device_first_report_in_history": with_documents.first_entry,
+        "bytes_per_device_full_history": with_documents.full_history,
+        "history_entries": with_documents.history_entries,
         "plain_recipe": plain.all,
         "plain_recipe_parts": parts(&plain),
         "goal": GOAL,

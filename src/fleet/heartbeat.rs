@@ -1,5 +1,6 @@
 //! A heartbeat: the whole round trip of a device in one step.
 
+use devicestate_core::presence::begins_stretch;
 use devicestate_core::session::{Stale, Stored};
 
 use super::device::ONLINE;
@@ -108,10 +109,13 @@ fn steady(
         true => None,
         false => hash.get(&f.shadow.delta),
     };
+    let is_replicated = is_replicated(fleet, id, &hash, now);
     fleet.with_stamp(now, |stamp| {
         hash.set(&f.last_seen, stamp);
         drop(hash);
-        ctx.replicate_hset(&key, &f.last_seen, stamp);
+        if is_replicated {
+            ctx.replicate_hset(&key, &f.last_seen, stamp);
+        }
     });
     ctx.touched(&key);
     ctx.touched(id_key);
@@ -123,6 +127,15 @@ fn steady(
         delta,
         commands,
     }))
+}
+
+/// Whether replicas and the append-only file are told of this sign of life; see
+/// [`settings::LAST_SEEN_INTERVAL`]. What they miss is written with the device's next change.
+fn is_replicated(fleet: &Fleet, id: &str, hash: &HashKey<'_>, now: u64) -> bool {
+    let interval = settings::LAST_SEEN_INTERVAL.value();
+    interval == 0
+        || number(hash, &fleet.fields.last_seen)
+            .is_none_or(|before| begins_stretch(id, before, now, interval))
 }
 
 /// How many commands a device could take; asked for only if it may have any.

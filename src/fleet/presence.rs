@@ -153,6 +153,9 @@ pub fn go_offline(
             Arg::Str(&device.key),
             Arg::Str(&f.status),
             "offline".into(),
+            // Replicas may not know it yet, and the index of offline devices is sorted by it.
+            Arg::Str(&f.last_seen),
+            device.last_seen.into(),
             Arg::Str(&f.status_since),
             now.into(),
             Arg::Str(&f.status_reason),

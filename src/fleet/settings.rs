@@ -74,11 +74,15 @@ pub static RESTART_GRACE: Number =
     Number::duration("restart-grace", 30_000, 0, MAX_TIMEOUT_MS).on_change(super::look_at_all);
 /// How long the sweeper may work before clients get their turn, in microseconds.
 pub static SWEEP_BUDGET_US: Number = Number::count("sweep-budget-us", 2_000, 100, 100_000);
+/// Replicas and the append-only file get a device's `last_seen` at most once in so many milliseconds,
+/// as long as nothing else of it changes; 0: every time.
+pub static LAST_SEEN_INTERVAL: Number =
+    Number::duration("last-seen-interval", 0, 0, MAX_TIMEOUT_MS);
 /// Goes before every key of ours except those of queues and throttles.
 pub static KEY_PREFIX: Text = Text::fixed("key-prefix");
 
 /// All of them, in the order of the documentation.
-pub static ALL: [&dyn Setting; 20] = [
+pub static ALL: [&dyn Setting; 21] = [
     &HEARTBEAT_TIMEOUT,
     &AUTO_REGISTER,
     &MAX_DEVICES,
@@ -96,6 +100,7 @@ pub static ALL: [&dyn Setting; 20] = [
     &MAX_DOCUMENT_DEPTH,
     &RESTART_GRACE,
     &SWEEP_BUDGET_US,
+    &LAST_SEEN_INTERVAL,
     &ALERT_WAIT,
     &ALERT_URGENT_SEVERITY,
     &KEY_PREFIX,

@@ -146,7 +146,7 @@ pub fn find(
 ) -> Result<Option<Taken>> {
     let mut args = vec![key.into(), Arg::Name(group), id.into(), id.into(), 1.into()];
     args.extend(consumer.map(Arg::from));
-    let now = ctx.idle_clock_ms();
+    let now = ctx.command_clock_ms();
     let reply = ctx.read(c"XPENDING", &args)?;
     Ok(reply.part(0).and_then(|entry| Taken::read(&entry, now)))
 }
@@ -166,7 +166,7 @@ pub fn page(
         "+".into(),
         count.into(),
     ];
-    let now = ctx.idle_clock_ms();
+    let now = ctx.command_clock_ms();
     let reply = ctx.read(c"XPENDING", &args)?;
     let entries = reply.parts();
     Ok(entries

@@ -51,6 +51,10 @@ impl<'c> Queue<'c> {
     /// `None` when the key is missing. An error when it is no queue: another type, or a stream whose
     /// groups are not ours.
     pub fn open(ctx: &'c Ctx<'c>, key: &'c RString, look: Look) -> Result<Option<Queue<'c>>> {
+        // Asked first: a key whose time is over goes now, and what is remembered of it with it.
+        if !is_stream(ctx, key)? {
+            return Ok(None);
+        }
         let db = ctx.selected_db();
         let (remembered, generation) = memory::take(db, key.bytes());
         let remembered = remembered.filter(|_| memory::is_master(ctx));
@@ -64,10 +68,6 @@ impl<'c> Queue<'c> {
             Look::Always => false,
         };
         let must_read = !remembered.as_deref().is_some_and(is_fresh);
-        // If something else took the place of a queue that is remembered, the server refuses.
-        if must_read && !is_stream(ctx, key)? {
-            return Ok(None);
-        }
         let mut queue = Queue {
             ctx,
             key,

@@ -123,9 +123,10 @@ impl Ctx<'_> {
         u64::try_from(now).unwrap_or(0)
     }
 
-    /// The time by which the server tells how long something has been idle, in milliseconds: since
-    /// Redis 7.2 it stands still while a command, a script or a transaction runs.
-    pub fn idle_clock_ms(&self) -> u64 {
+    /// The time by which the server gives entries of streams their ids and tells how long something
+    /// has been idle, in milliseconds: since Redis 7.2 it stands still while a command, a script or a
+    /// transaction runs.
+    pub fn command_clock_ms(&self) -> u64 {
         // SAFETY: a function out of the table of the API, if it is there; it takes nothing.
         let cached = unsafe { raw::RedisModule_CachedMicroseconds.map(|cached| cached()) };
         match cached.and_then(|us| u64::try_from(us).ok()) {

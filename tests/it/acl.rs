@@ -1,6 +1,7 @@
 //! Users who may touch some devices only.
 
 mod alerts;
+mod roles;
 
 use redis::Connection;
 

@@ -121,6 +121,12 @@ const SETTINGS: &[Setting] = &[
         bad: &["99", "100001", "2ms"],
     },
     Setting {
+        name: "last-seen-interval",
+        default: "0",
+        good: &[("10s", "10000"), ("0", "0"), ("3650d", "315360000000")],
+        bad: &["-1", "soon", "3651d"],
+    },
+    Setting {
         name: "auto-register",
         default: "yes",
         good: &[("no", "no"), ("YES", "yes"), ("No", "no")],

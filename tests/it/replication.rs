@@ -2,6 +2,7 @@
 //! falsely.
 
 mod followers;
+mod last_seen;
 mod pauses;
 
 use std::time::Duration;

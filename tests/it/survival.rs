@@ -2,6 +2,7 @@
 //! another version. Each test has a small size, for every run of the suite, and a full one, for
 //! `scripts/faults`.
 
+mod fuzz;
 mod limits;
 mod size;
 mod unload;

@@ -199,6 +199,13 @@ pub fn shown(args: &Args) -> String {
     words.collect::<Vec<_>>().join(" ")
 }
 
+/// All words of the forms that stand for themselves: keywords, and some values.
+pub fn keywords() -> Vec<&'static str> {
+    let words = FORMS.iter().flat_map(|form| form.split(' ').skip(1));
+    let words: BTreeSet<&str> = words.filter(|word| !word.starts_with('<')).collect();
+    words.into_iter().collect()
+}
+
 /// The names of all commands that are said.
 pub fn names() -> BTreeSet<String> {
     let first = |form: &&str| form.split(' ').next().unwrap_or_default().to_lowercase();

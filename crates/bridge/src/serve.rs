@@ -93,9 +93,10 @@ pub async fn prepare(config: &Config, plan: Plan, purpose: Purpose) -> Result<Pa
         Purpose::Serve => start_downlink(config, &peers.redis, profiles.clone(), &shared),
         Purpose::Leave => Running::default(),
     };
-    let reader = match config.queue.enabled {
-        false => Reader::Apply(profiles),
-        true => Reader::Enqueue(profiles, Enqueue::new(config.queue.clone())),
+    let queue = &config.queue;
+    let reader = Reader {
+        profiles,
+        queues: queue.enabled.then(|| Enqueue::new(queue.clone())),
     };
     Ok(Parts {
         probes: shared.probes.clone(),

@@ -11,6 +11,22 @@ pub const CLOCK_JUMP_MS: u64 = 5_000;
 /// A tick that comes this much late means that the server stood still, in milliseconds.
 pub const LATE_TICK_MS: u64 = 500;
 
+/// Whether a sign of life at `now` is a device's first in a stretch of `interval` milliseconds, after
+/// one at `before`. The stretches of each device begin at a time of its own, so that a fleet spreads
+/// what it does once in each of them.
+pub fn begins_stretch(id: &str, before: u64, now: u64, interval: u64) -> bool {
+    let phase = fnv1a(id) % interval;
+    let stretch = |at: u64| at.saturating_add(phase) / interval;
+    stretch(before) != stretch(now)
+}
+
+/// FNV-1a, 64 bits.
+fn fnv1a(text: &str) -> u64 {
+    text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    })
+}
+
 /// Why the server can't hear its devices. Loading and being a replica may have lasted long, so
 /// they are followed by the configured restart grace too.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -307,5 +323,37 @@ mod tests {
         assert!(clock.jumped(65_999, 27_000));
         assert!(clock.jumped(1_000, 27_001), "backwards");
         assert!(!clock.jumped(1_001, 27_002), "told once");
+    }
+
+    #[test]
+    fn a_stretch_begins_once_in_an_interval_whatever_the_pace() {
+        for (id, interval, pace) in [("d-1", 10_000, 1_000), ("d-2", 10_000, 999), ("", 1, 1)] {
+            let beats = (0..1_000).map(|i| 1_795_304_458_777 + i * pace);
+            let begun = beats
+                .clone()
+                .zip(beats.skip(1))
+                .filter(|(before, now)| begins_stretch(id, *before, *now, interval))
+                .count() as u64;
+            let stretches = 999 * pace / interval;
+            assert!(
+                (stretches..=stretches + 1).contains(&begun),
+                "{id}: {begun}"
+            );
+        }
+        assert!(begins_stretch("d", 0, 1_000, 1_000), "never seen before");
+        assert!(begins_stretch("d", 5_000, 1_000, 1_000), "a clock set back");
+    }
+
+    #[test]
+    fn stretches_of_devices_begin_at_different_times() {
+        let beginning = |number: u64| {
+            let begins = |now: &u64| begins_stretch(&format!("d-{number}"), now - 1, *now, 1_000);
+            (1_000..2_000).find(begins).unwrap_or_default() / 100
+        };
+        let mut tenths = [0; 20];
+        for number in 0..1_000 {
+            tenths[beginning(number) as usize] += 1;
+        }
+        assert!(tenths[10..].iter().all(|count| *count > 50), "{tenths:?}");
     }
 }

@@ -50,7 +50,7 @@ pub fn add(ctx: &Ctx<'_>, fleet: &Fleet, id: &str, new: &New<'_>, now: u64) -> R
         maxlen: Some(settings::COMMANDS_MAXLEN.value()),
         delay_ms: new.delay_ms,
     };
-    keep_ids_apart(ctx, &key, &fleet.keys.outcomes(id), now)?;
+    keep_ids_apart(ctx, &key, &fleet.keys.outcomes(id))?;
     let command = queue::add(ctx, &key, &message, now)?;
     fleet.command_waits(id);
     let command_id = command.to_string();
@@ -70,13 +70,13 @@ pub fn add(ctx: &Ctx<'_>, fleet: &Fleet, id: &str, new: &New<'_>, now: u64) -> R
 }
 
 /// A queue that is made anew knows nothing of the ids of the one before: a command that is over may
-/// have got its id in this very millisecond, or by a clock that was set back since. The new queue goes
-/// on behind it.
-fn keep_ids_apart(ctx: &Ctx<'_>, key: &RString, outcomes: &RString, now: u64) -> Result<()> {
+/// have got its id in this very millisecond, which lasts as long as a script does, or by a clock that
+/// was set back since. The new queue goes on behind it.
+fn keep_ids_apart(ctx: &Ctx<'_>, key: &RString, outcomes: &RString) -> Result<()> {
     if ctx.key_type(key) != KeyType::Missing {
         return Ok(());
     }
-    let Some(last) = outcomes::last_id(ctx, outcomes, now)? else {
+    let Some(last) = outcomes::last_id(ctx, outcomes, ctx.command_clock_ms())? else {
         return Ok(());
     };
     let (id, body) = (last.to_string(), devicestate_core::queue::message::BODY);

@@ -68,11 +68,12 @@ pub fn append(ctx: &Ctx<'_>, key: &RString, finished: &Finished) -> Result<()> {
     Ok(())
 }
 
-/// The highest id of the commands that were over at `now` or later; `None`: there are none.
-pub fn last_id(ctx: &Ctx<'_>, key: &RString, now: u64) -> Result<Option<Id>> {
+/// The highest id of the commands that were over at `from` or later, by the clock that gives entries
+/// their ids; `None`: there are none.
+pub fn last_id(ctx: &Ctx<'_>, key: &RString, from: u64) -> Result<Option<Id>> {
     expect(ctx, key, KeyType::Stream)?;
-    let now = now.to_string();
-    let range = [Arg::Str(key), now.as_str().into(), "+".into()];
+    let from = from.to_string();
+    let range = [Arg::Str(key), from.as_str().into(), "+".into()];
     let entries = ctx.read(c"XRANGE", &range)?.stream_entries();
     let ids = entries.iter().filter_map(Finished::read);
     Ok(ids

@@ -132,15 +132,12 @@ impl Stored {
             return Ok(Stored::default());
         };
         let f = place.fields();
-        let delta = hash.get(&f.delta);
         let mut stored = Stored {
             exists: false,
             version: 0,
             desired: Section::read(&hash, &f.desired, &f.desired_meta),
             reported: Section::read(&hash, &f.reported, &f.reported_meta),
-            delta: delta
-                .and_then(|delta| String::from_utf8(delta.bytes().to_vec()).ok())
-                .unwrap_or_default(),
+            delta: hash.get(&f.delta).map_or_else(String::new, delta_of_field),
         };
         stored.exists = stored.reported.text.is_some() || stored.desired.text.is_some();
         let number = |field| hash.get(field).and_then(|version| version.to_u64());
@@ -162,6 +159,15 @@ impl Stored {
     /// What the two documents amount to, whatever stands in the delta's field.
     fn delta_of_documents(&self) -> String {
         delta(&self.desired.document(), &self.reported.document())
+    }
+}
+
+/// The stored delta. Who has the field counts as out of sync, so what other hands wrote into it is
+/// never taken for none: it differs from any delta, and is mended.
+fn delta_of_field(field: RString) -> String {
+    match String::from_utf8_lossy(field.bytes()) {
+        delta if delta.is_empty() => "{}".to_owned(),
+        delta => delta.into_owned(),
     }
 }
 

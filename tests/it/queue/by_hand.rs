@@ -54,6 +54,28 @@ fn xrange_and_xlen_read_a_queue() {
     assert!((now_ms() - 60_000..=now_ms() + 60_000).contains(&due));
 }
 
+/// Found by the fuzzer: the first command after that was answered NOGROUP.
+#[test]
+fn a_queue_that_expired_is_none() {
+    let server = Server::start();
+    let mut con = server.connection();
+    cmd!(con, "DEBUG SET-ACTIVE-EXPIRE 0").text();
+    for (command, answer) in [
+        ("TOUCH q w 1h <id>", 0),
+        ("NACK q w <id>", 0),
+        ("ACK q <id>", 0),
+        ("KICK q <id>", 0),
+    ] {
+        let id = add(&mut con, "q", "A", "");
+        take(&mut con, "q w LEASE 1h");
+        cmd!(con, "PEXPIRE q 1").int();
+        wait_for("its time is over", SOON, || cmd!(con, "PTTL q").int() < 0);
+        let command = command.replace("<id>", &id);
+        assert_eq!(number_of(&mut con, &command), answer, "{command}");
+        assert_eq!(get(&mut con, "q w"), []);
+    }
+}
+
 /// The documented way to look at what is dead.
 #[test]
 fn other_groups_and_readers_do_not_matter() {

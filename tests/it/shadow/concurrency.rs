@@ -253,8 +253,9 @@ fn a_shadow_command_invalidates_client_side_caches_of_the_id() {
     ] {
         caching.call(&["DEVICE.SHADOW.GET", "d"]);
         assert!(cmd!(con, line).is_ok());
-        let pushed = b">2\r\n$10\r\ninvalidate\r\n*1\r\n$1\r\nd\r\n";
-        assert_eq!(caching.read(), pushed, "{line}");
+        let invalid = caching.invalidated();
+        let of_d = invalid.iter().filter(|key| *key == "d");
+        assert_eq!(of_d.count(), 1, "{line}: {invalid:?}");
     }
 }
 

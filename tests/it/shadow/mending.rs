@@ -24,6 +24,24 @@ pub fn small_fleet(con: &mut Connection) {
     assert_consistent(con);
 }
 
+/// Found by the fuzzer: it was taken for no delta, though its device counted as out of sync.
+#[test]
+fn a_stored_delta_that_is_no_text_is_mended() {
+    let server = quick();
+    let mut con = server.connection();
+    small_fleet(&mut con);
+    for junk in [&b""[..], b"\xff", b"{\"a\":\xff}", b"{}", b"null"] {
+        for (id, outstanding) in [("in-0", ""), ("out-0", r#"{"a":1}"#)] {
+            cmd!(con, "HSET", format!("device:state:{id}"), "delta", junk).int();
+            check(&mut con, "REPAIR");
+            clean(&check(&mut con, "").0);
+            assert_consistent(&mut con);
+            let delta = field(&mut con, id, "delta").unwrap_or_default();
+            assert_eq!(delta, outstanding, "{id}");
+        }
+    }
+}
+
 #[test]
 fn damage_of_the_index_is_found_then_mended() {
     let server = quick();

@@ -5,7 +5,7 @@ use std::io::{BufReader, Write};
 use std::net::TcpStream;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use redis::{Cmd, Connection, ConnectionLike, RedisResult, Value};
+use redis::{Cmd, Connection, ConnectionLike, PushKind, RedisResult, Value};
 
 use super::resp;
 use super::server::Server;
@@ -285,6 +285,25 @@ impl Raw {
     /// Sends one command and gives its reply, or its error.
     pub fn value<A: AsRef<[u8]>>(&mut self, args: &[A]) -> RedisResult<Value> {
         redis::parse_redis_value(&self.call(args)).and_then(refused)
+    }
+
+    /// The keys that the server has told this client, which caches them in RESP3, to be no longer
+    /// valid, up to now. Since 7.2 servers remember what a module reads with calls for the client, too,
+    /// so `device:state:d` may come beside `d`.
+    pub fn invalidated(&mut self) -> Vec<String> {
+        self.send_args(&["PING"]);
+        let mut keys = Vec::new();
+        loop {
+            match redis::parse_redis_value(&self.read()).expect("a reply") {
+                Value::Push { kind, data } if kind == PushKind::Invalidate => {
+                    keys.extend(data.iter().flat_map(Reply::texts));
+                }
+                other => {
+                    assert_eq!(other.text(), "PONG");
+                    return keys;
+                }
+            }
+        }
     }
 
     /// The stream below, for instance to shut it down or to set another timeout.

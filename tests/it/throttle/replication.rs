@@ -25,20 +25,20 @@ fn effect(server: &Server, con: &mut Connection, words: &str) -> Vec<Vec<String>
 fn effects_are_set_incrby_and_del() {
     let server = server_with_aof();
     let mut con = server.connection();
-    let words =
-        |line: String| -> Vec<Vec<String>> { vec![line.split(' ').map(str::to_owned).collect()] };
+    let words = |line: &str| vec![line.split(' ').map(str::to_owned).collect::<Vec<String>>()];
+    // The value is one word, whatever bytes it has.
     let set = |con: &mut Connection, key: &str, value: &str| {
-        let at = cmd!(con, "PEXPIRETIME", key).int();
-        words(format!("SET {key} {value} PXAT {at}"))
+        let at = cmd!(con, "PEXPIRETIME", key).int().to_string();
+        vec![["SET", key, value, "PXAT", &at].map(str::to_owned).to_vec()]
     };
     let first = effect(&server, &mut con, "w 100 1h COST 3");
     assert_eq!(first, set(&mut con, "w", "3"));
     let next = effect(&server, &mut con, "w 100 1h COST 4");
-    assert_eq!(next, words("INCRBY w 4".to_owned()));
+    assert_eq!(next, words("INCRBY w 4"));
     let longer = effect(&server, &mut con, "w 100 1h COST 5");
     assert_eq!(longer, set(&mut con, "w", "12"));
     let refund = effect(&server, &mut con, "w 100 1h COST -2");
-    assert_eq!(refund, words("INCRBY w -2".to_owned()));
+    assert_eq!(refund, words("INCRBY w -2"));
     let shorter = effect(&server, &mut con, "w 100 1h COST -99");
     assert_eq!(shorter, set(&mut con, "w", "0"));
     cmd!(con, "PERSIST w").int();
@@ -52,7 +52,7 @@ fn effects_are_set_incrby_and_del() {
         assert_eq!(stored, set(&mut con, "g", &value));
     }
     let emptied = effect(&server, &mut con, "g 5 1h 7 2h GCRA COST -2");
-    assert_eq!(emptied, words("DEL g".to_owned()));
+    assert_eq!(emptied, words("DEL g"));
     assert_eq!(cmd!(con, "EXISTS g").int(), 0);
 }
 

@@ -2,8 +2,8 @@
 //!
 //! Errors never repeat the address, because it may hold a password.
 
+use crate::address::{decode, split_port};
 use crate::tls::Tls;
-use percent_encoding::percent_decode_str;
 use std::fmt;
 
 /// The ports without TLS and with it, as registered with IANA.
@@ -68,37 +68,6 @@ impl BrokerAddress {
             tls: None,
         })
     }
-}
-
-fn split_port(place: &str) -> Result<(&str, Option<u16>), &'static str> {
-    // The colons of an IPv6 address are inside its brackets.
-    let after_host = place.rfind(']').map_or(0, |end| end + 1);
-    let (host, port) = match place[after_host..].rfind(':') {
-        Some(colon) => (
-            &place[..after_host + colon],
-            Some(&place[after_host + colon + 1..]),
-        ),
-        None => (place, None),
-    };
-    let bracketed = host.starts_with('[') && host.ends_with(']');
-    if host.is_empty() || (host.contains(':') && !bracketed) {
-        return Err("has no valid host (an IPv6 address stands in brackets)");
-    }
-    if host.chars().any(|c| c.is_whitespace() || c.is_control()) {
-        return Err("has white space or a control character in its host");
-    }
-    match port.map(str::parse::<u16>) {
-        None => Ok((host, None)),
-        Some(Ok(port)) if port > 0 => Ok((host, Some(port))),
-        Some(_) => Err("has no valid port"),
-    }
-}
-
-fn decode(text: &str) -> Result<String, &'static str> {
-    percent_decode_str(text)
-        .decode_utf8()
-        .map(|text| text.into_owned())
-        .map_err(|_| "has a user name or password that is not UTF-8")
 }
 
 #[cfg(test)]

@@ -4,8 +4,8 @@
 //!
 //! Errors never repeat the address, because it may hold a password.
 
+use crate::address::{decode, split_port, without_brackets};
 use crate::config::Login;
-use percent_encoding::percent_decode_str;
 use redis::{ConnectionInfo, IntoConnectionInfo};
 
 /// The port Sentinels have by default.
@@ -68,7 +68,7 @@ fn sentinels(rest: &str, secure: bool) -> Result<RedisAddress, &'static str> {
     if master.is_empty() || master.contains(['/', '?', '#']) {
         return Err("does not end with the name of the master: redis+sentinel://host:port/name");
     }
-    let addresses = hosts.split(',').map(split_port).collect::<Result<_, _>>()?;
+    let addresses = hosts.split(',').map(sentinel).collect::<Result<_, _>>()?;
     Ok(RedisAddress {
         secure,
         login,
@@ -87,31 +87,10 @@ fn read_login(login: &str) -> Result<Login, &'static str> {
     })
 }
 
-fn split_port(place: &str) -> Result<(String, u16), &'static str> {
-    let (host, port) = match place.rsplit_once(':') {
-        Some((host, port)) if !port.ends_with(']') => (host, Some(port)),
-        _ => (place, None),
-    };
-    let port = match port.map(str::parse::<u16>) {
-        None => SENTINEL_PORT,
-        Some(Ok(port)) if port > 0 => port,
-        Some(_) => return Err("has a Sentinel without a valid port"),
-    };
-    let bare = host
-        .strip_prefix('[')
-        .and_then(|host| host.strip_suffix(']'));
-    let valid = !host.is_empty() && (bare.is_some() || !host.contains(':'));
-    if !valid || host.chars().any(|c| c.is_whitespace() || c.is_control()) {
-        return Err("has a Sentinel without a valid host (an IPv6 address stands in brackets)");
-    }
-    Ok((bare.unwrap_or(host).to_owned(), port))
-}
-
-fn decode(text: &str) -> Result<String, &'static str> {
-    percent_decode_str(text)
-        .decode_utf8()
-        .map(|text| text.into_owned())
-        .map_err(|_| "has a part that is not UTF-8")
+fn sentinel(place: &str) -> Result<(String, u16), &'static str> {
+    let (host, port) = split_port(place)?;
+    let host = without_brackets(host).to_owned();
+    Ok((host, port.unwrap_or(SENTINEL_PORT)))
 }
 
 #[cfg(test)]
