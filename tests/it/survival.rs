@@ -7,3 +7,4 @@ mod fuzz;
 mod limits;
 pub mod size;
 mod unload;
+mod upgrade;
