@@ -1,6 +1,7 @@
 //! Users who may touch some devices only.
 
 mod alerts;
+mod whole_table;
 
 use redis::Connection;
 
