@@ -2,6 +2,7 @@
 
 mod alerts;
 mod roles;
+mod whole_table;
 
 use redis::Connection;
 
