@@ -3,7 +3,7 @@
 //! `scripts/faults`.
 
 mod failover;
-mod fuzz;
+pub mod fuzz;
 mod limits;
 pub mod size;
 mod unload;
