@@ -2,4 +2,5 @@
 //! another version. Each test has a small size, for every run of the suite, and a full one, for
 //! `scripts/faults`.
 
+mod kills;
 mod size;
