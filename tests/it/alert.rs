@@ -12,7 +12,7 @@ mod held;
 mod limits;
 mod presence;
 mod removal;
-mod replication;
+pub mod replication;
 mod resolved;
 mod restart;
 mod rule_refusals;

@@ -4,6 +4,7 @@
 
 mod failover;
 pub mod fuzz;
+mod kills;
 mod limits;
 pub mod size;
 mod unload;

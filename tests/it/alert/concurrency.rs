@@ -151,5 +151,5 @@ fn what_is_announced_alternates_whatever_comes_from_where() {
     }
     crate::consistency::assert_consistent(&mut con);
     crate::consistency::assert_told_once(&mut con);
-    super::consistent::assert_users_consistent(&mut con);
+    crate::consistency::assert_users_consistent(&mut con);
 }

@@ -1,61 +1,10 @@
-//! Whether users' hashes and the sorted set of those who are due say the same: what must hold after any
-//! workload and any crash.
+//! Users' hashes and the sorted set of those who are due say the same after any crash.
 
-use std::collections::BTreeMap;
 use std::thread;
 
-use redis::Connection;
-
 use super::*;
+use crate::consistency::assert_users_consistent;
 use crate::workload::Workload;
-
-/// Asserts that a user is in `alerts:due` exactly while there is a batch to fetch, at the time at which
-/// it can be fetched, and that a batch that is out has as many items as it says.
-#[track_caller]
-pub fn assert_users_consistent(con: &mut Connection) {
-    let keys = snapshot(con);
-    let pairs = |key: &str| -> BTreeMap<String, String> {
-        let lines = keys.get(key).map_or(&[][..], |lines| &lines[1..]);
-        // The field of a notification by hand has a space of its own: `pending: <alert>`.
-        let at = |line: &str| line.find(": {").or_else(|| line.find(": "));
-        let pairs = lines.iter().filter_map(|line| {
-            let (name, value) = line.split_at(at(line)?);
-            Some((name.to_owned(), value[2..].replace('\\', "")))
-        });
-        pairs.collect()
-    };
-    let listed = pairs("alerts:due");
-    let mut expected = BTreeMap::new();
-    let mut found = Vec::new();
-    for key in keys.keys() {
-        let Some(user) = key.strip_prefix("alerts:user:") else {
-            continue;
-        };
-        let fields = pairs(key);
-        let count = |part: &str| fields.keys().filter(|name| name.starts_with(part)).count();
-        let (pending, leased) = (count("pending:"), count("leased:"));
-        let lease = fields
-            .get("lease")
-            .map(|text| serde_json::from_str::<serde_json::Value>(text).expect("a lease"));
-        let items = lease
-            .as_ref()
-            .map_or(0, |lease| lease["items"].as_u64().unwrap_or(0));
-        if items != leased as u64 || lease.is_some() != (leased > 0) {
-            found.push(format!("{user}: {leased} leased, {lease:?}"));
-        }
-        if fields.contains_key("due") != (pending > 0) {
-            found.push(format!(
-                "{user}: {pending} pending, due {:?}",
-                fields.get("due")
-            ));
-        }
-        let until = lease.map(|lease| lease["until"].to_string());
-        let at = until.or_else(|| fields.get("due").cloned());
-        expected.insert(user.to_owned(), at.unwrap_or_default());
-    }
-    assert!(found.is_empty(), "{}", found.join("\n"));
-    assert_eq!(listed, expected);
-}
 
 #[test]
 fn a_crash_in_the_middle_of_everything_leaves_every_step_whole() {

@@ -3,8 +3,8 @@
 
 use redis::Connection;
 
-use super::consistent::assert_users_consistent;
 use super::*;
+use crate::consistency::{assert_consistent, assert_users_consistent};
 use crate::heartbeat::replication::{
     aof_bytes, assert_a_plain_server_holds_the_same, server_with_aof,
 };
@@ -33,7 +33,7 @@ fn a_replica_holds_the_same_after_any_workload() {
         assert!(info_number(&mut con, &name) > 0, "{name}");
         assert_eq!(info_number(&mut replica.connection(), &name), 0, "{name}");
     }
-    crate::consistency::assert_consistent(&mut con);
+    assert_consistent(&mut con);
     assert_users_consistent(&mut con);
 }
 

@@ -8,7 +8,7 @@ use std::thread;
 use redis::{Connection, Value};
 
 use super::*;
-use crate::alert::consistent::assert_users_consistent;
+use crate::consistency::assert_users_consistent;
 use crate::survival::size::size;
 use crate::workload::{run, shown, Args, Workload};
 

@@ -264,6 +264,14 @@ impl Server {
         }
     }
 
+    /// Starts a server that was killed again, with these words behind its configuration file, and does
+    /// not wait for it: to meet it while it loads.
+    #[track_caller]
+    pub fn begin(&mut self, words: &[&str]) {
+        assert!(self.child.is_none(), "it runs");
+        self.spawn(words);
+    }
+
     /// Freezes the process (SIGSTOP).
     pub fn stop(&self) {
         signal(self.pid(), "STOP");
@@ -309,13 +317,11 @@ impl Server {
         }
     }
 
-    /// Writes redis.conf, starts the process and waits until it answers.
+    /// Writes redis.conf and starts the process.
     #[track_caller]
-    fn launch(&mut self) -> Launch {
+    fn spawn(&mut self, words: &[&str]) {
         let conf = self.dir.path().join("redis.conf");
         fs::write(&conf, self.conf()).expect("write redis.conf");
-        // Each start has its own log in the file, so an earlier failure is not read again.
-        let before = self.log().len();
         let printed = File::options()
             .create(true)
             .append(true)
@@ -324,6 +330,7 @@ impl Server {
         let program = program();
         let started = Command::new(&program)
             .arg(&conf)
+            .args(words)
             .stdin(Stdio::null())
             .stdout(printed.try_clone().expect("share server.out"))
             .stderr(printed)
@@ -332,6 +339,14 @@ impl Server {
             Ok(child) => self.child = Some(child),
             Err(error) => panic!("{program} does not start: {error}"),
         }
+    }
+
+    /// Starts the process and waits until it answers.
+    #[track_caller]
+    fn launch(&mut self) -> Launch {
+        // Each start has its own log in the file, so an earlier failure is not read again.
+        let before = self.log().len();
+        self.spawn(&[]);
         let start = Instant::now();
         loop {
             if self.answers() {
