@@ -83,7 +83,8 @@ struct Done {
     changed: bool,
 }
 
-/// Says a command in a transaction, marked with its number.
+/// Says a command in a transaction, marked with its number. There are two writes besides it, as one
+/// alone would not be kept apart from what a timer writes next.
 #[track_caller]
 fn say_marked(con: &mut Connection, number: usize, command: Args) -> Done {
     cmd!(con, "MULTI").text();
@@ -99,6 +100,7 @@ fn say_marked(con: &mut Connection, number: usize, command: Args) -> Done {
         };
     }
     cmd!(con, "DEBUG DIGEST").text();
+    cmd!(con, "DEL marker").text();
     let replies = cmd!(con, "EXEC").items();
     let reply = match replies[2].clone() {
         Value::ServerError(error) => Err(error.into()),
@@ -120,6 +122,7 @@ fn effects(server: &Server) -> BTreeMap<usize, Vec<Vec<String>>> {
     for words in replicated(server) {
         match (words[0].as_str(), words.get(1).map(String::as_str)) {
             ("MULTI" | "EXEC", _) => marked = None,
+            ("DEL", Some("marker")) => marked = None,
             ("SET", Some("marker")) => marked = words[2].parse().ok(),
             _ => {
                 if let Some(number) = marked {
