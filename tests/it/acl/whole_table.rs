@@ -282,3 +282,65 @@ fn core_commands_reach_no_key_of_the_module() {
     let after = snapshot(&mut admin);
     assert_eq!(difference(&before, &after), Vec::<String>::new());
 }
+
+/// Some commands of the server name no key and show all: whoever allows the module's by name, as the
+/// documentation says, allows none of them.
+#[test]
+fn a_tenant_with_the_commands_of_the_table_has_no_other_way() {
+    let (_server, mut admin, mut con) = two_tenants();
+    let names: Vec<String> = workload::names()
+        .iter()
+        .map(|name| format!("+{name}"))
+        .collect();
+    let channels = "resetchannels &device:acme-*:commands";
+    grant(
+        &mut admin,
+        &format!(
+            "-@all +auth +subscribe +unsubscribe +psubscribe {} {channels}",
+            names.join(" ")
+        ),
+    );
+    let mine = ["SUBSCRIBE", "device:acme-1:commands"];
+    assert!(con.call(&mine).starts_with(b"*3"));
+    assert!(con.call(&["UNSUBSCRIBE"]).starts_with(b"*3"));
+    let before = snapshot(&mut admin);
+    for line in [
+        "SCAN 0",
+        "KEYS *",
+        "RANDOMKEY",
+        "DBSIZE",
+        "MONITOR",
+        "INFO",
+        "CLIENT LIST",
+        "SLOWLOG GET",
+        "CONFIG GET *",
+        "ACL LIST",
+        "ACL SETUSER tenant allkeys",
+        "PUBSUB CHANNELS",
+        "SUBSCRIBE devices:presence",
+        "SUBSCRIBE device:other-d-0:commands",
+        "PSUBSCRIBE *",
+        "PSUBSCRIBE device:*",
+        "PSUBSCRIBE __keyspace@0__:*",
+        "PUBLISH devices:presence x",
+        "EVAL return(1) 0",
+        "FLUSHALL",
+        "FLUSHDB",
+        "SWAPDB 0 1",
+        "SELECT 1",
+        "DEBUG RELOAD",
+        "SAVE",
+        "SHUTDOWN",
+        "REPLICAOF NO ONE",
+        "PSYNC ? -1",
+        "MODULE LIST",
+        "FUNCTION FLUSH",
+    ] {
+        let command: Args = line.split(' ').map(Vec::from).collect();
+        assert_refused(&command, &look_at(&command, &con.call(&command)));
+    }
+    let after = snapshot(&mut admin);
+    assert_eq!(difference(&before, &after), Vec::<String>::new());
+    let beat: Args = ["DEVICE.HEARTBEAT", "acme-1"].map(Vec::from).to_vec();
+    assert!(matches!(look_at(&beat, &con.call(&beat)), Value::Array(_)));
+}
