@@ -3,8 +3,8 @@
 
 use devicestate_core::alert::Raise;
 
-use super::{require, user_key, Args, Command};
-use crate::fleet::alerts::{self, Asked, Notify, EVERY_MS};
+use super::{require, Args, Command};
+use crate::fleet::alerts::{self, Asked, EVERY_MS};
 use crate::fleet::{Fleet, Result};
 use crate::store::acl::Access;
 use crate::store::command::{ArgKind, ArgSpec, KeyUse, Keys, Spec};
@@ -55,14 +55,14 @@ impl Command for AlertRaise {
     fn run(ctx: &Ctx<'_>, fleet: &Fleet, mut args: Args<'_>) -> Result<()> {
         const KEYWORDS: [&str; 7] = ["SEVERITY", "EVERY", "FOR", "KEEP", "WAIT", "DATA", "NOTIFY"];
         let (id, id_key) = args.next_id_and_key()?;
-        let alert = args.next_alert()?;
+        let (alert, field) = args.next_alert_and_field()?;
         let mut raise = Raise {
             severity: 1,
             every: EVERY_MS,
             ..Raise::default()
         };
         let (mut users, mut wait) = (Vec::new(), None);
-        let mut seen = Vec::new();
+        let mut seen = Vec::with_capacity(KEYWORDS.len());
         while let Some(keyword) = args.next_keyword(&KEYWORDS, &mut seen)? {
             match keyword {
                 "SEVERITY" => raise.severity = args.next_severity()?,
@@ -76,16 +76,15 @@ impl Command for AlertRaise {
         }
         args.finish()?;
         for user in &users {
-            require(ctx, Access::Write, &user_key(user))?;
+            require(ctx, Access::Write, user)?;
         }
 
         let asked = Asked {
             alert,
+            field,
             raise,
-            notify: Notify {
-                users: &users,
-                wait,
-            },
+            users: &users,
+            wait,
         };
         let (outcome, count) = alerts::raise(ctx, fleet, id, id_key, &asked, ctx.now_ms())?;
         ctx.reply_array(2);

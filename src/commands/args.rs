@@ -64,9 +64,18 @@ impl<'a> Args<'a> {
 
     /// An id, also as a key: what clients watch and track.
     pub fn next_id_and_key(&mut self) -> Result<(&'a str, &'a RString)> {
-        let key = self.raw.string(self.next);
-        let id = self.next_id()?;
-        Ok((id, key.ok_or_else(|| missing("device id"))?))
+        self.next_name_and_string("device id")
+    }
+
+    /// The name of an alert, also as the field of its record.
+    pub fn next_alert_and_field(&mut self) -> Result<(&'a str, &'a RString)> {
+        self.next_name_and_string("alert name")
+    }
+
+    fn next_name_and_string(&mut self, what: &str) -> Result<(&'a str, &'a RString)> {
+        let string = self.raw.string(self.next);
+        let name = self.next_name(what)?;
+        Ok((name, string.ok_or_else(|| missing(what))?))
     }
 
     /// Whether the next word is one of these keywords.
@@ -102,14 +111,14 @@ impl<'a> Args<'a> {
         self.next_name("user")
     }
 
-    /// A list of users that begins with its length; each is kept once.
-    pub fn next_users(&mut self, argument: &str) -> Result<Vec<String>> {
+    /// A list of users, as keys, that begins with its length; each is kept once.
+    pub fn next_users(&mut self, argument: &str) -> Result<Vec<&'a RString>> {
         let count = self.next_bounded(argument, 0, MAX_USERS)?;
-        let mut users: Vec<String> = Vec::new();
+        let mut users: Vec<&RString> = Vec::with_capacity(self.left().min(MAX_USERS as usize));
         for _ in 0..count {
-            let user = self.next_user()?;
-            if !users.iter().any(|known| known == user) {
-                users.push(user.to_owned());
+            let (_, user) = self.next_name_and_string("user")?;
+            if !users.iter().any(|known| known.bytes() == user.bytes()) {
+                users.push(user);
             }
         }
         Ok(users)

@@ -179,6 +179,15 @@ impl Ctx<'_> {
         self.notify_class(raw::REDISMODULE_NOTIFY_MODULE, event, key);
     }
 
+    /// The notification that a hash was written (class `h`), if clients asked for any of that class.
+    /// To send one that nobody hears costs as much as the write: the server hands it to this module,
+    /// which listens to what others write. (So another module that listens does not hear of it.)
+    pub fn notify_hset_if_asked(&self, key: &RString) {
+        if is_class_on(raw::REDISMODULE_NOTIFY_HASH as u32) {
+            self.notify_class(raw::REDISMODULE_NOTIFY_HASH, c"hset", key);
+        }
+    }
+
     /// The notification that the server sends when a key expires (class `x`).
     pub fn notify_expired(&self, key: &RString) {
         self.notify_class(raw::REDISMODULE_NOTIFY_EXPIRED, c"expired", key);
@@ -195,13 +204,16 @@ impl Ctx<'_> {
 
 /// Which of the classes `d` (module) and `x` (expired) of keyspace notifications are on.
 pub fn notifications_on() -> (bool, bool) {
+    (
+        is_class_on(raw::REDISMODULE_NOTIFY_MODULE as u32),
+        is_class_on(raw::REDISMODULE_NOTIFY_EXPIRED as u32),
+    )
+}
+
+fn is_class_on(class: u32) -> bool {
     // SAFETY: takes nothing.
     let on = unsafe { api!(RedisModule_GetNotifyKeyspaceEvents)() };
-    let has = |class: u32| on & class as i32 != 0;
-    (
-        has(raw::REDISMODULE_NOTIFY_MODULE as u32),
-        has(raw::REDISMODULE_NOTIFY_EXPIRED as u32),
-    )
+    on & class as i32 != 0
 }
 
 /// Milliseconds of a clock that never jumps.

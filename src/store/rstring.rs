@@ -68,6 +68,23 @@ impl RString {
         unsafe { bytes_of(self.raw) }
     }
 
+    /// The bytes, to be changed where they are; `None` when others hold this string too. Not for
+    /// strings that may be shared: the server logs a warning.
+    pub fn bytes_mut(&mut self) -> Option<&mut [u8]> {
+        let mut length = 0;
+        // SAFETY: a live string. Appending nothing leaves it as it is, and succeeds only where nobody
+        // else holds it: then its bytes are ours to change, as they are for `RM_StringAppendBuffer`.
+        unsafe {
+            let append = api!(RedisModule_StringAppendBuffer);
+            if append(ptr::null_mut(), self.raw, c"".as_ptr(), 0) != raw::REDISMODULE_OK as i32 {
+                return None;
+            }
+            let data = api!(RedisModule_StringPtrLen)(self.raw, &mut length);
+            (!data.is_null())
+                .then(|| std::slice::from_raw_parts_mut(data.cast_mut().cast(), length))
+        }
+    }
+
     /// The value as an unsigned number, when it is written as one.
     pub fn to_u64(&self) -> Option<u64> {
         parse_u64(self.bytes())

@@ -13,6 +13,7 @@ mod timers;
 pub mod users;
 mod values;
 
+use devicestate_core::alert::again::raise_again;
 use devicestate_core::alert::record::{Outcome, Raise, State};
 use devicestate_core::alert::Record;
 
@@ -21,10 +22,10 @@ use super::{registry, settings, Device, Error, Fleet, Result};
 use crate::store::{Ctx, KeyType, RString};
 
 use records::{Records, Stored};
-use step::{Raised, Step};
+use step::{Notify, Raised, Step};
 
 pub use presence::{back_online, gone_offline};
-pub use step::{follow, Notify};
+pub use step::follow;
 pub use values::{prepare, sight};
 
 /// How many alerts a device may have.
@@ -50,8 +51,12 @@ fn wait_for(severity: u32) -> u64 {
 /// A raise as a client asks for it.
 pub struct Asked<'a> {
     pub alert: &'a str,
+    /// The same, as the field of the device's alerts.
+    pub field: &'a RString,
     pub raise: Raise,
-    pub notify: Notify<'a>,
+    /// To be told beside the owners of the device: names that were checked.
+    pub users: &'a [&'a RString],
+    pub wait: Option<u64>,
 }
 
 /// Raises an alert; returns what came of it and how often it was raised.
@@ -64,8 +69,12 @@ pub fn raise(
     now: u64,
 ) -> Result<(Outcome, u64)> {
     let alert = asked.alert;
+    let text = match again(ctx, fleet, id, id_key, asked, now)? {
+        Again::Counted(count) => return Ok((Outcome::Suppressed, count)),
+        Again::Left(text) => text,
+    };
     let records = Records::of(fleet, id);
-    let stored = match records.get(ctx, alert)? {
+    let stored = match Stored::read(text.as_ref()) {
         Stored::Record(record) => Some(record),
         Stored::Nothing => None,
         Stored::Broken => return Err(broken(id, alert)),
@@ -74,7 +83,7 @@ pub fn raise(
     let (record, outcome) = Record::raise(stored, &asked.raise, now);
     let count = record.count;
     if was_known && !outcome.is_told() {
-        // The common case: one field of one hash. Whoever has an alert is registered.
+        // Whoever has an alert is registered.
         records.put(ctx, fleet, alert, &record)?;
         ctx.touched(id_key);
         fleet.stats.alert_raised(outcome);
@@ -85,11 +94,18 @@ pub fn raise(
         return Err(Error::too_many_alerts(id, MAX_ALERTS));
     }
     let mut step = Step::new(records);
+    let users = asked.users.iter().map(|user| user.bytes());
+    let users: Vec<String> = users
+        .map(|user| String::from_utf8_lossy(user).into_owned())
+        .collect();
     let raised = Raised {
         alert,
         record,
         outcome,
-        notify: asked.notify,
+        notify: Notify {
+            users: &users,
+            wait: asked.wait,
+        },
     };
     step.raised(ctx, fleet, Some(&device), raised, now);
     step.check(ctx, fleet, Some(&device))?;
@@ -97,6 +113,56 @@ pub fn raise(
     step.announce(ctx, fleet, now)?;
     step.write(ctx, fleet, &device, now)?;
     Ok((outcome, count))
+}
+
+/// What became of a raise in [`again`].
+enum Again {
+    /// It was suppressed, and is so often now.
+    Counted(u64),
+    /// Nothing: it may be another kind of raise. The text of the alert's record, if there is one.
+    Left(Option<RString>),
+}
+
+/// The hot path: a raise that changes nothing but the count costs one field of one hash, read and
+/// written, and is replicated as one `HSET`.
+fn again(
+    ctx: &Ctx<'_>,
+    fleet: &Fleet,
+    id: &str,
+    id_key: &RString,
+    asked: &Asked<'_>,
+    now: u64,
+) -> Result<Again> {
+    let key = fleet.keys.alerts(id);
+    let hash = ctx
+        .open_hash_for_write(&key)
+        .map_err(|found| Error::wrong_type(key.bytes(), found, KeyType::Hash))?;
+    let Some(hash) = hash else {
+        return Ok(Again::Left(None));
+    };
+    let Some(mut text) = hash.get(asked.field) else {
+        return Ok(Again::Left(None));
+    };
+    let bytes = text.bytes_mut();
+    let Some(again) = bytes.and_then(|text| raise_again(text, &asked.raise, now)) else {
+        return Ok(Again::Left(Some(text)));
+    };
+    if let Some(longer) = again.longer {
+        text = RString::new(&longer);
+    }
+    hash.set(asked.field, &text);
+    drop(hash);
+    ctx.replicate_hset(&key, asked.field, &text);
+    ctx.notify_hset_if_asked(&key);
+    ctx.touched(&key);
+    ctx.touched(id_key);
+    let keep = asked.raise.keep;
+    if keep > 0 {
+        let lapses = now.saturating_add(keep).max(fleet.not_before(keep));
+        fleet.look_at_alerts_by(id, lapses);
+    }
+    fleet.stats.alert_raised(Outcome::Suppressed);
+    Ok(Again::Counted(again.count))
 }
 
 /// Clears an alert; false when it did not fire.

@@ -21,6 +21,14 @@ pub enum Stored {
 }
 
 impl Stored {
+    /// What this text is, that of a field.
+    pub fn read(text: Option<&RString>) -> Stored {
+        match text {
+            Some(text) => Record::decode(text.bytes()).map_or(Stored::Broken, Stored::Record),
+            None => Stored::Nothing,
+        }
+    }
+
     /// What a rule makes of it: what can't be read is written anew.
     pub fn record(self) -> Option<Record> {
         match self {
@@ -43,10 +51,8 @@ impl Records {
             .open_hash(&self.key)
             .map_err(|found| Error::wrong_type(self.key.bytes(), found, KeyType::Hash))?;
         let field = RString::new(alert.as_bytes());
-        let Some(text) = hash.and_then(|hash| hash.get(&field)) else {
-            return Ok(Stored::Nothing);
-        };
-        Ok(Record::decode(text.bytes()).map_or(Stored::Broken, Stored::Record))
+        let text = hash.and_then(|hash| hash.get(&field));
+        Ok(Stored::read(text.as_ref()))
     }
 
     /// All that can be read.
