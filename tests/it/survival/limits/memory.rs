@@ -108,7 +108,7 @@ fn slow_sweeper() -> Server {
 #[test]
 fn the_limit_comes_in_the_middle_of_a_sweep() {
     let mut server = slow_sweeper();
-    let many = size(1_500, 20_000);
+    let many = size(1_500, 10_000);
     in_the_middle_of(
         &mut server,
         "the storm of deaths",
@@ -129,7 +129,7 @@ fn the_limit_comes_in_the_middle_of_a_sweep() {
 #[test]
 fn the_limit_comes_in_the_middle_of_a_sweep_over_alerts() {
     let mut server = slow_sweeper();
-    let many = size(1_000, 10_000);
+    let many = size(1_000, 5_000);
     let raised = ids("d", many);
     in_the_middle_of(
         &mut server,
