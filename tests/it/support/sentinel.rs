@@ -18,14 +18,13 @@ const MASTER: &str = "fleet";
 const LIMIT: Duration = Duration::from_secs(60);
 
 /// Everything sooner than a Sentinel does it, in milliseconds: looking at servers, telling each
-/// other, and waiting before a master that came back is made a replica.
+/// other, and waiting before a master that came back is made a replica. Pings stay as they are: what
+/// a replica said longer than five of them ago does not count, and it is asked once a second.
 const SOON: &[(&str, u64)] = &[
     ("info-period", 300),
-    ("ping-period", 100),
     ("ask-period", 100),
     ("publish-period", 250),
     ("min-link-reconnect-period", 200),
-    ("election-timeout", 1_000),
     ("slave-reconf-timeout", 1_000),
     // They go on, however busy the machine is.
     ("tilt-trigger", 20_000),
@@ -94,7 +93,7 @@ impl Sentinel {
             "bind 127.0.0.1\nport {port}\ndir {path}\nlogfile {path}/sentinel.log\n\
              sentinel monitor {MASTER} 127.0.0.1 {master} 2\n\
              sentinel down-after-milliseconds {MASTER} 1000\n\
-             sentinel failover-timeout {MASTER} 3000\n\
+             sentinel failover-timeout {MASTER} 2000\n\
              sentinel parallel-syncs {MASTER} 2\n"
         );
         fs::write(&file, settings).expect("write sentinel.conf");

@@ -14,6 +14,8 @@ use crate::survival::size::size;
 const GRACE: i64 = 1_000;
 /// How late a death may be told on a busy machine, in milliseconds.
 const LATE: i64 = 1_500;
+/// How long Sentinels may need on a machine so busy that they don't agree at once.
+const LIMIT: Duration = Duration::from_secs(60);
 /// Of the devices that live on.
 const TIMEOUT: u64 = 2_000;
 const OFTEN: Duration = Duration::from_millis(200);
@@ -79,7 +81,7 @@ impl Fleet {
     fn other_than(&self, gone: usize) -> usize {
         let (find, gone) = (self.sentinels.finder(), self.servers[gone].port());
         let another = || find().filter(|port| *port != gone && takes_writes(*port));
-        self.at(wait_for("another master takes writes", SOON, another))
+        self.at(wait_for("another master takes writes", LIMIT, another))
     }
 
     /// Devices that beat wherever the master is.
