@@ -87,7 +87,8 @@ fn talk(
     }
 }
 
-fn connect(port: u16) -> RedisResult<Connection> {
+/// A connection on which no answer takes longer than [`PATIENCE`].
+pub fn connect(port: u16) -> RedisResult<Connection> {
     let client = Client::open(format!("redis://127.0.0.1:{port}"))?;
     let con = client.get_connection_with_timeout(PATIENCE)?;
     con.set_read_timeout(Some(PATIENCE))?;
