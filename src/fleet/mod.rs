@@ -276,7 +276,8 @@ impl Fleet {
             let mut deadlines = self.deadlines.borrow_mut();
             deadlines.schedule(id, Some(0));
             deadlines.set_note(id, Known::default());
-        } else {
+        } else if self.deadlines.borrow().contains(id) {
+            // Of a stranger's key nobody will ask.
             self.expired_by_server.borrow_mut().insert(id.to_owned());
         }
     }
@@ -295,7 +296,13 @@ impl Fleet {
         self.deadlines.borrow_mut().look_at_all();
         self.alert_deadlines.borrow_mut().look_at_all();
         match what {
-            Replaced::Flushed => {}
+            Replaced::Flushed => {
+                // Hashes that are no devices may be gone: nothing else would bring them up again.
+                let mut deadlines = self.deadlines.borrow_mut();
+                for id in self.suspects.borrow().iter() {
+                    deadlines.schedule(id, Some(0));
+                }
+            }
             Replaced::Swapped | Replaced::Loaded => {
                 self.suspects.borrow_mut().clear();
                 self.reconcile_all();

@@ -171,6 +171,7 @@ impl Fleet {
         };
         let Some(mut device) = device else {
             self.deadlines.borrow_mut().remove(id);
+            self.expired_by_server.borrow_mut().remove(id);
             return Ok(());
         };
         if is_suspect && !device.from_recipe {

@@ -10,6 +10,7 @@ mod hands;
 mod healing;
 pub mod replies;
 mod say;
+mod strangers;
 
 use std::collections::BTreeSet;
 use std::env;
@@ -106,18 +107,20 @@ fn nothing_that_clients_say_harms() {
         drop(fuzz);
         used.push(memory_of_nothing(&server));
     }
+    let last = used.len() - 1;
     println!(
-        "{said} commands in {} s, {refused} of them refused; used_memory after the third of {} rounds {}, after the last {}",
+        "{said} commands in {} s, {refused} of them refused; {} rounds; used_memory after the third, \
+         after each quarter of them, after the last: {} {} {} {} {}",
         start.elapsed().as_secs(),
         used.len(),
         used[2],
-        used[used.len() - 1],
+        used[last / 4],
+        used[last / 2],
+        used[last * 3 / 4],
+        used[last],
     );
     assert_eq!(accepted, workload::names(), "what was never accepted");
-    assert!(
-        used[used.len() - 1] <= used[2] + SLACK,
-        "used_memory grows: {used:?}"
-    );
+    assert!(used[last] <= used[2] + SLACK, "used_memory grows: {used:?}");
     // An end in good order, at which a memory checker that the server runs under says what it found.
     server.terminate();
     let status = server.exit_status();
