@@ -19,6 +19,7 @@ mod rule_refusals;
 mod rules;
 mod steps;
 mod stories;
+mod suppressed;
 mod told;
 mod vectors;
 mod wrong_type;

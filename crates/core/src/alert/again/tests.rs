@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 
-use super::{raise_again, Again};
+use super::{raise_again, Again, Time};
 use crate::alert::record::{Origin, State, Told};
 use crate::alert::{Outcome, Raise, Record};
 
@@ -159,6 +159,22 @@ fn a_text_that_was_cut_is_no_record() {
     for end in 0..text.len() {
         let cut = &text.as_bytes()[..end];
         assert_eq!(check(cut, &as_before(&full), NOW), None);
+    }
+}
+
+#[test]
+fn a_time_is_thirteen_digits() {
+    let ms = |text: &[u8]| Time::read(text).map(Time::ms);
+    assert_eq!(ms(b"1795304788808,"), Some(1_795_304_788_808));
+    assert_eq!(ms(b"9999999999999"), Some(9_999_999_999_999));
+    assert_eq!(ms(b"179530478880"), None);
+    assert_eq!(ms(b"0795304788808"), None);
+    for at in 0..Time::DIGITS {
+        for byte in (0..=u8::MAX).filter(|byte| !byte.is_ascii_digit()) {
+            let mut text = *b"1795304788808";
+            text[at] = byte;
+            assert_eq!(ms(&text), None, "{text:?}");
+        }
     }
 }
 
