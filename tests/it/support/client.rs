@@ -295,7 +295,10 @@ impl Raw {
         let mut keys = Vec::new();
         loop {
             match redis::parse_redis_value(&self.read()).expect("a reply") {
-                Value::Push { kind, data } if kind == PushKind::Invalidate => {
+                Value::Push {
+                    kind: PushKind::Invalidate,
+                    data,
+                } => {
                     keys.extend(data.iter().flat_map(Reply::texts));
                 }
                 other => {
