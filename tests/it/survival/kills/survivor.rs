@@ -103,6 +103,15 @@ impl Survivor {
         }
         let mut began = now_ms();
         self.server.restart();
+        if round.is_multiple_of(4) {
+            // The grace begins when the load is over, a moment ago.
+            let within = self.random.below(GRACE as usize / 2) as u64;
+            wait_until(Duration::from_millis(within));
+            self.server.kill_hard();
+            self.done.in_the_grace += 1;
+            began = now_ms();
+            self.server.restart();
+        }
         let mut con = self.server.connection();
         for (ledger, said, kept) in &ledgers {
             self.done.acknowledged += ledger.counts().iter().sum::<u64>();
@@ -110,16 +119,6 @@ impl Survivor {
             self.done.lost += ledger.lost(&mut con, *said, kept);
         }
         assert_sound(&mut con);
-        if round.is_multiple_of(4) {
-            let within = self.random.below(GRACE as usize) as u64;
-            wait_until(Duration::from_millis(within));
-            self.server.kill_hard();
-            self.done.in_the_grace += 1;
-            began = now_ms();
-            self.server.restart();
-            con = self.server.connection();
-            assert_sound(&mut con);
-        }
         self.wait_for_deaths(&mut con, began);
         for (ledger, ..) in &ledgers {
             ledger.remove(&mut con);
