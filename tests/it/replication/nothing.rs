@@ -165,7 +165,7 @@ fn refused_and_reading_commands_leave_no_trace() {
         matches!(words[0].as_str(), "DEL" | "UNLINK")
             && keys.iter().any(|key| words[1].starts_with(key))
     };
-    for seed in 0..size(1, 10) {
+    for seed in 0..size(1, 5) {
         let server = Server::builder()
             .config("appendonly", "yes")
             .config("appendfsync", "no")
@@ -174,7 +174,7 @@ fn refused_and_reading_commands_leave_no_trace() {
         let reading = reading(&mut con);
         cmd!(con, "CONFIG SET devicestate.events-maxlen 100").text();
         cmd!(con, "SET s text").text();
-        let mut workload = Workload::of(seed, "", 20);
+        let mut workload = Workload::of(seed, "", 10);
         let mut done = Vec::new();
         for number in 0..size(1_500, 4_000) {
             let mut command = workload.command();
