@@ -35,10 +35,10 @@ fn of_500_devices_exactly_the_half_that_stops_is_told_and_on_time() {
     let mut con = server.connection();
     let live = ids("live", 250);
     let beaters = Beaters::start(&server, &live, Duration::from_millis(100), 1_500);
-    // A busy machine may keep a thread from beating for a while; a live device with 100 ms would
-    // then be rightly told offline.
+    // A busy machine may keep a thread from beating for a while; a device with 100 ms, alive or
+    // between two of the beats below, would then be rightly told offline.
     let silent = ids("silent", 250);
-    let timeout = |i: usize| 100 + (i * 7_919) % 1_401;
+    let timeout = |i: usize| 1_000 + (i * 7_919) % 1_401;
     let presence = Subscriber::channels(&server, &["devices:presence"]);
     let expired = Subscriber::channels(&server, &["__keyevent@0__:expired"]);
     let beats = || {
