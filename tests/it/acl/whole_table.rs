@@ -187,6 +187,8 @@ fn every_command_is_refused_with_the_names_of_another() {
 fn nothing_that_a_tenant_says_changes_or_shows_what_is_another_s() {
     let (server, mut admin, mut con) = two_tenants();
     let told = Subscriber::patterns(&server, &["device:acme-*"]);
+    // With rules and defaults of its types, which it can't set itself.
+    Workload::of(3, "acme-", 6).run(&mut admin, 1_000);
     let before = of_other(&mut admin);
     assert!(before.len() > 20, "{:?}", before.keys());
     let mut own = Workload::of(2, "acme-", 6);
