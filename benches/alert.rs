@@ -103,6 +103,9 @@ fn tables(options: &Options, sha: &str) -> [(&'static str, &'static str, Vec<Pee
     let device = format!("d:{RANDOM}");
     let raise = ["ALERT.RAISE", &device, "hot", "SEVERITY", "2"];
     let raise = [&raise[..], &["EVERY", EVERY_MS, "NOTIFY", "1", "ops"]].concat();
+    // As many words as INCRBY has.
+    let bare_device = format!("bare:{RANDOM}");
+    let bare = ["ALERT.RAISE", &bare_device, "hot"];
     let lua = ["EVALSHA", sha, "1", &device, "hot", "2", EVERY_MS, "ops"];
     let inside = r#"{"t":20}"#;
     let outside = r#"{"t":90}"#;
@@ -126,6 +129,7 @@ fn tables(options: &Options, sha: &str) -> [(&'static str, &'static str, Vec<Pee
             "ALERT.RAISE",
             vec![
                 Peer::new("ALERT.RAISE, suppressed", On::Module, ids, &raise),
+                Peer::new("the same without options", On::Module, ids, &bare),
                 Peer::new("the same in Lua", On::Plain, ids, &lua),
                 Peer::new("INCRBY", On::Plain, ids, &["INCRBY", &report("i"), "1"]),
                 Peer::new("PING", On::Plain, ids, &["PING"]),
@@ -176,7 +180,7 @@ impl Set {
         for kind in ["ruled", "calm"] {
             cmd!(con, "ALERT.RULE.SET", kind, "hot", RULE).int();
         }
-        for kind in ["d", "ruled", "calm", "free"] {
+        for kind in ["d", "bare", "ruled", "calm", "free"] {
             each(&set.module, 0..ids, |number, out| {
                 let id = format!("{kind}:{number:012}");
                 load::command(out, &[b"DEVICE.REGISTER", id.as_bytes(), kind.as_bytes()]);
@@ -234,7 +238,7 @@ impl Set {
     /// Every alert was told once, by the module and by the script alike.
     fn check(&self, ids: usize) {
         let mut con = self.module.connection();
-        assert_eq!(info(&mut con, "alerts_new"), 2 * ids as u64);
+        assert_eq!(info(&mut con, "alerts_new"), 3 * ids as u64);
         assert_eq!(info(&mut con, "alerts_repeated"), 0);
         assert_eq!(cmd!(con, "HLEN alerts:user:ops").int(), ids as i64 + 1);
         let mut con = self.plain.connection();
