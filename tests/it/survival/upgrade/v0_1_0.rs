@@ -112,7 +112,7 @@ pub fn write_second_half(con: &mut Connection) {
             r#"ALERT.RAISE on door SEVERITY 2 EVERY ... WAIT ... DATA {"by":"eve"} NOTIFY 2 ann bob"#,
             "ALERT.ACK on door",
             "ALERT.RAISE on smoke FOR ...",
-            "ALERT.RAISE on flap EVERY ...",
+            "ALERT.RAISE on flap EVERY ... WAIT ...",
             "ALERT.CLEAR on flap",
             "ALERT.BATCH bob LEASE ... NOW",
             r#"ALERT.NOTIFY carl backup {"size":1} WAIT 0"#,
@@ -378,7 +378,8 @@ fn commands_go_on(con: &mut Connection) {
 #[track_caller]
 fn alerts_go_on(con: &mut Connection) {
     // Clocks run on.
-    assert_eq!(cmd!(con, "ALERT.RAISE on flap").at(0).text(), "suppressed");
+    let again = cmd!(con, "ALERT.RAISE on flap EVERY 3650d");
+    assert_eq!(again.at(0).text(), "suppressed");
     assert_eq!(cmd!(con, "ALERT.CLEAR on flap").int(), 1);
     // The rule knows what it raised.
     say(
