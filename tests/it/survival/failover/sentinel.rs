@@ -16,8 +16,8 @@ const GRACE: i64 = 1_000;
 const LATE: i64 = 1_500;
 /// How long Sentinels may need on a machine so busy that they don't agree at once.
 const LIMIT: Duration = Duration::from_secs(60);
-/// Of the devices that live on.
-const TIMEOUT: u64 = 2_000;
+/// Of the devices that live on: Sentinels tell of the new master a while after it was promoted.
+const TIMEOUT: u64 = 5_000;
 const OFTEN: Duration = Duration::from_millis(200);
 const SILENT: usize = 50;
 const LIVE: usize = 100;
