@@ -9,6 +9,8 @@ mod enqueue;
 pub use delivery::Delivery;
 pub use enqueue::Enqueue;
 
+use devicestate_core::fnv::fnv1a;
+
 /// Attributes of a message in a queue. The body is the payload as it came.
 mod attribute {
     pub const TOPIC: &str = "topic";
@@ -26,9 +28,7 @@ mod attribute {
 /// between receivers, or a device's messages would overtake each other: FNV-1a of the id, both halves
 /// folded into one because the low bits alone depend on the low bits of each byte.
 fn number(device: &str, count: u32) -> u32 {
-    let hash = device.bytes().fold(0xcbf2_9ce4_8422_2325, |hash: u64, b| {
-        (hash ^ u64::from(b)).wrapping_mul(0x0000_0100_0000_01b3)
-    });
+    let hash = fnv1a(device);
     let folded = (hash ^ (hash >> 32)) as u32;
     folded % count.max(1)
 }

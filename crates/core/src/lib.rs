@@ -10,6 +10,7 @@ pub mod deadlines;
 pub mod digits;
 pub mod duration;
 pub mod escape;
+pub mod fnv;
 pub mod json;
 pub mod message;
 pub mod name;

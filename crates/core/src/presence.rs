@@ -5,6 +5,8 @@
 //! replica, is paused, refuses writes or is stalled, heartbeats wait in sockets and in clients. So
 //! after such deaf time every device gets one full timeout to speak up before it may be buried.
 
+use crate::fnv::fnv1a;
+
 /// A wall clock that differs this much from the monotonic one has jumped, in milliseconds.
 pub const CLOCK_JUMP_MS: u64 = 5_000;
 
@@ -18,13 +20,6 @@ pub fn begins_stretch(id: &str, before: u64, now: u64, interval: u64) -> bool {
     let phase = fnv1a(id) % interval;
     let stretch = |at: u64| at.saturating_add(phase) / interval;
     stretch(before) != stretch(now)
-}
-
-/// FNV-1a, 64 bits.
-fn fnv1a(text: &str) -> u64 {
-    text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-    })
 }
 
 /// Why the server can't hear its devices. Loading and being a replica may have lasted long, so
