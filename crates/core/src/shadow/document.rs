@@ -177,13 +177,30 @@ const ESCAPED: [bool; 256] = {
     escaped
 };
 
-pub(super) fn needs_escape(byte: u8) -> bool {
-    ESCAPED[usize::from(byte)]
+/// How many bytes from the start stand for themselves in a JSON string. Documents consist of strings
+/// mostly, so this looks at eight bytes at a time, by the known trick: a byte below `n` borrows from
+/// its highest bit when `n` is subtracted from each, and a byte that equals another is zero, which is
+/// below one, when both are xored. Only bytes behind the first hit may be hit wrongly.
+pub(super) fn plain_prefix(bytes: &[u8]) -> usize {
+    const EACH: u64 = u64::from_le_bytes([1; 8]);
+    const HIGHEST: u64 = EACH << 7;
+    let below = |word: u64, n: u8| word.wrapping_sub(EACH * u64::from(n)) & !word & HIGHEST;
+    let equals = |word: u64, byte: u8| below(word ^ (EACH * u64::from(byte)), 1);
+    let (words, rest) = bytes.as_chunks::<8>();
+    for (index, word) in words.iter().enumerate() {
+        let word = u64::from_le_bytes(*word);
+        let hits = below(word, 0x20) | equals(word, b'"') | equals(word, b'\\');
+        if hits != 0 {
+            return index * 8 + hits.trailing_zeros() as usize / 8;
+        }
+    }
+    let plain = rest.iter().take_while(|byte| !ESCAPED[usize::from(**byte)]);
+    words.len() * 8 + plain.count()
 }
 
 /// Writes a JSON string.
 pub fn write_string(text: &mut String, value: &str) {
-    if value.bytes().any(needs_escape) {
+    if plain_prefix(value.as_bytes()) < value.len() {
         // Text always can be written as JSON.
         text.push_str(&serde_json::to_string(value).unwrap_or_default());
     } else {
@@ -251,6 +268,15 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn bytes_that_stand_for_themselves_are_counted(bytes in prop::collection::vec(
+            prop_oneof![any::<u8>(), Just(b'a'), Just(b'"'), Just(b'\\'), 0x1eu8..0x24, 0x7eu8..0x83],
+            0..40,
+        )) {
+            let expected = bytes.iter().position(|byte| *byte < 0x20 || b"\"\\".contains(byte));
+            prop_assert_eq!(plain_prefix(&bytes), expected.unwrap_or(bytes.len()));
+        }
+
         #[test]
         fn text_and_values_give_the_same_tree(object in any_object()) {
             let stored = Value::Object(object.clone()).to_string();

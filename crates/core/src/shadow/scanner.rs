@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::cmp::Ordering;
 
-use super::document::{needs_escape, Document, Member, Node};
+use super::document::{plain_prefix, Document, Member, Node};
 
 /// How deeply a text may nest: more than any setting allows, and little enough to walk.
 const MAX_DEPTH: usize = 128;
@@ -114,7 +114,7 @@ impl<'a> Scanner<'a> {
         self.at += 1;
         loop {
             let rest = self.text.as_bytes().get(self.at..)?;
-            self.at += rest.iter().position(|byte| needs_escape(*byte))?;
+            self.at += plain_prefix(rest);
             match self.peek() {
                 b'"' => break,
                 b'\\' => {
