@@ -1,5 +1,7 @@
 //! The arguments of a command as the server passed them.
 
+use std::borrow::Cow;
+
 use redis_module::raw;
 
 use super::rstring::{bytes_of, RString};
@@ -50,4 +52,12 @@ pub fn text(bytes: &[u8]) -> Option<&str> {
         return Some(unsafe { std::str::from_utf8_unchecked(bytes) });
     }
     std::str::from_utf8(bytes).ok()
+}
+
+/// The same, with what is no UTF-8 replaced.
+pub fn lossy_text(bytes: &[u8]) -> Cow<'_, str> {
+    match text(bytes) {
+        Some(text) => Cow::Borrowed(text),
+        None => String::from_utf8_lossy(bytes),
+    }
 }

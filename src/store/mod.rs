@@ -33,7 +33,7 @@ mod timer;
 
 #[cfg(not(test))]
 pub use alloc::Alloc;
-pub use args::{text, RawArgs};
+pub use args::{lossy_text, text, RawArgs};
 pub use block::Waiter;
 pub use call::{named, pair, Arg, CallError, Reply, StreamEntry};
 pub use ctx::Ctx;

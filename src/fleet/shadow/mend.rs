@@ -4,7 +4,7 @@
 use super::tell::{self, Outstanding};
 use super::{Device, Fleet, Place, Result, Stored};
 use crate::fleet::presence::expect;
-use crate::store::{pair, Arg, Ctx, KeyType};
+use crate::store::{lossy_text, pair, Arg, Ctx, KeyType};
 
 /// Whether the classic shadow's delta is what its documents amount to, and indexed.
 pub fn is_mended(ctx: &Ctx<'_>, fleet: &Fleet, device: &Device) -> Result<bool> {
@@ -38,7 +38,7 @@ pub fn mend(
     }
     expect(ctx, &fleet.keys.out_of_sync, KeyType::Set)?;
     let tells = !silently && !is_same;
-    let desired = String::from_utf8_lossy(stored.desired.bytes());
+    let desired = lossy_text(stored.desired.bytes());
     let outstanding = Outstanding {
         name: None,
         version: device.version.saturating_add(u64::from(tells)),

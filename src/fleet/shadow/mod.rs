@@ -18,7 +18,7 @@ use devicestate_core::shadow::times::Times;
 
 use super::keys::{deleted_field, ShadowFields};
 use super::{Device, Error, Fleet, Result};
-use crate::store::{Ctx, HashKey, KeyType, RString};
+use crate::store::{lossy_text, Ctx, HashKey, KeyType, RString};
 
 pub use delete::delete;
 pub use mend::{is_mended, mend};
@@ -165,7 +165,7 @@ impl Stored {
 /// The stored delta. Who has the field counts as out of sync, so what other hands wrote into it is
 /// never taken for none: it differs from any delta, and is mended.
 fn delta_of_field(field: RString) -> String {
-    match String::from_utf8_lossy(field.bytes()) {
+    match lossy_text(field.bytes()) {
         delta if delta.is_empty() => "{}".to_owned(),
         delta => delta.into_owned(),
     }

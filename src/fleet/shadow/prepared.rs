@@ -3,6 +3,8 @@
 //! [`prepare`] does everything that can be refused; what it gives is then written and told. A
 //! heartbeat puts its own fields between the two.
 
+use std::borrow::Cow;
+
 use devicestate_core::shadow::delta::delta;
 use devicestate_core::shadow::document::Document;
 use devicestate_core::shadow::merge::{self, Change};
@@ -13,7 +15,7 @@ use super::{deleted_field, Name, Place, Section, Stored};
 use super::{Device, Error, Fleet, Result};
 use crate::fleet::presence::expect;
 use crate::fleet::{history, settings};
-use crate::store::{pair, Arg, Ctx, KeyType};
+use crate::store::{lossy_text, pair, Arg, Ctx, KeyType};
 
 /// A change that was checked: writing it can't be refused any more.
 pub struct Prepared<'a> {
@@ -26,8 +28,10 @@ pub struct Prepared<'a> {
     /// The device is told what is outstanding, or that nothing is any more.
     pub(super) tells_device: bool,
     reports: bool,
-    /// The desired document as JSON, changed or not; empty: there is none.
-    pub(super) desired_text: String,
+    /// As it was stored before.
+    stored_desired: Section,
+    /// There is no desired document, or nothing in it.
+    desired_is_empty: bool,
     desired: Option<NewSection>,
     reported: Option<NewSection>,
     drops_delta: bool,
@@ -64,11 +68,21 @@ pub fn prepare<'a>(
     let place = Place::new(fleet, id, name);
     let stored = Stored::read(ctx, device, &place)?;
     update.check_version(fleet, &stored)?;
-    let desired = read_section(&stored.desired, &update.desired, "desired", id)?;
+    let desired = match leaves_delta(fleet, device, name, &stored, &update) {
+        true => None,
+        false => Some(read_section(
+            &stored.desired,
+            &update.desired,
+            "desired",
+            id,
+        )?),
+    };
     let reported = read_section(&stored.reported, &update.reported, "reported", id)?;
-    let old_delta = match device {
+    let old_delta = match (&desired, device) {
         // The plain recipe stored none.
-        Some(device) if device.from_recipe && name.is_none() => delta(&desired, &reported),
+        (Some(desired), Some(device)) if device.from_recipe && name.is_none() => {
+            delta(desired, &reported)
+        }
         _ => stored.delta.clone(),
     };
     let had_delta = !stored.delta.is_empty() || !old_delta.is_empty();
@@ -80,25 +94,36 @@ pub fn prepare<'a>(
         patch => patch,
     };
 
-    let (desired, new_desired) =
-        merge_section(&stored.desired, desired, update.desired, false, now);
+    let (desired, new_desired) = match desired {
+        None => (None, None),
+        Some(desired) => {
+            let merged = merge_section(&stored.desired, desired, update.desired, false, now);
+            (Some(merged.0), merged.1)
+        }
+    };
     let (reported, new_reported) = merge_section(&stored.reported, reported, patch, reports, now);
-    let desired_text = match &new_desired {
-        _ if desired.is_empty() => String::new(),
-        Some(new) => new.text.clone(),
-        None => String::from_utf8_lossy(stored.desired.bytes()).into_owned(),
+    let desired_is_empty = match &desired {
+        Some(desired) => desired.is_empty(),
+        None => stored.desired.text.is_none(),
     };
-    let reported_size = match &new_reported {
+    let size_of = |new: &Option<NewSection>, stored: &Section| match new {
         Some(new) => new.text.len(),
-        None => stored.reported.bytes().len(),
+        None => stored.bytes().len(),
     };
-    let size = desired_text.len() + reported_size;
+    let desired_size = match desired_is_empty {
+        true => 0,
+        false => size_of(&new_desired, &stored.desired),
+    };
+    let size = desired_size + size_of(&new_reported, &stored.reported);
     let limit = settings::MAX_DOCUMENT_BYTES.value();
     if size as u64 > limit {
         return Err(Error::shadow_too_large(update.argument, size, limit));
     }
 
-    let delta = delta(&desired, &reported);
+    let delta = match &desired {
+        Some(desired) => delta(desired, &reported),
+        None => old_delta.clone(),
+    };
     let delta_changed = delta != old_delta;
     let prepared = Prepared {
         version: stored.version.saturating_add(1),
@@ -108,14 +133,36 @@ pub fn prepare<'a>(
         moves: delta.is_empty() != old_delta.is_empty(),
         delta,
         reports,
-        desired_text,
-        drops_desired: desired.is_empty() && stored.desired.text.is_some(),
+        drops_desired: desired_is_empty && stored.desired.text.is_some(),
+        desired_is_empty,
         desired: new_desired,
         reported: new_reported,
+        stored_desired: stored.desired,
         place,
     };
     prepared.check_keys(ctx, fleet, id, device)?;
     Ok(prepared)
+}
+
+/// Whether a report leaves the delta as it is, since nothing that it names is desired: what sensors
+/// measure, mostly. Then the desired document is not taken apart. Not where other hands may have
+/// changed the hash: then the delta is made anew of what stands there.
+fn leaves_delta(
+    fleet: &Fleet,
+    device: Option<&Device>,
+    name: Name<'_>,
+    stored: &Stored,
+    update: &Update,
+) -> bool {
+    let is_ours = device.is_some_and(|device| {
+        name.is_none() && !device.from_recipe && fleet.is_known_and_ours(&device.id)
+    });
+    match &update.reported {
+        Some(patch) if is_ours && update.desired.is_none() && !patch.replace => {
+            Document::shares_a_member(stored.desired.bytes(), &patch.document) == Some(false)
+        }
+        _ => false,
+    }
 }
 
 /// The stored document, unless it is broken and not about to be replaced.
@@ -191,6 +238,15 @@ impl Prepared<'_> {
         reported.map(NewSection::patch)
     }
 
+    /// The desired document as JSON, changed or not; empty: there is none.
+    pub(super) fn desired_text(&self) -> Cow<'_, str> {
+        match &self.desired {
+            _ if self.desired_is_empty => Cow::Borrowed(""),
+            Some(new) => Cow::Borrowed(&new.text),
+            None => lossy_text(self.stored_desired.bytes()),
+        }
+    }
+
     pub(super) fn desired_change(&self) -> Option<&Change> {
         self.desired.as_ref()?.change.as_ref()
     }
@@ -235,7 +291,7 @@ impl Prepared<'_> {
                 &self.desired,
                 &f.desired,
                 &f.desired_meta,
-                self.desired_text.is_empty(),
+                self.desired_is_empty,
             ),
         ] {
             let Some(new) = new else { continue };

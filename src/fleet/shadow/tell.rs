@@ -62,12 +62,12 @@ fn or_empty_object(document: &str) -> &str {
 }
 
 impl Prepared<'_> {
-    fn outstanding(&self) -> Outstanding<'_> {
+    fn outstanding<'a>(&'a self, desired: &'a str) -> Outstanding<'a> {
         Outstanding {
             name: self.place.name,
             version: self.version,
             delta: &self.delta,
-            desired: &self.desired_text,
+            desired,
         }
     }
 
@@ -80,7 +80,11 @@ impl Prepared<'_> {
         now: u64,
     ) -> Result<()> {
         match self.tells_device {
-            true => self.outstanding().append(ctx, fleet, &device.id, now),
+            true => {
+                let desired = self.desired_text();
+                self.outstanding(&desired)
+                    .append(ctx, fleet, &device.id, now)
+            }
             false => Ok(()),
         }
     }
@@ -136,7 +140,9 @@ impl Prepared<'_> {
             self.tell_report(ctx, fleet, device, report, now);
         }
         if self.tells_device {
-            self.outstanding().publish(ctx, fleet, &device.id, now);
+            let desired = self.desired_text();
+            self.outstanding(&desired)
+                .publish(ctx, fleet, &device.id, now);
         }
         if self.desired_change().is_some() {
             fleet.stats.desired.add(1);

@@ -187,3 +187,23 @@ fn a_version_at_the_end_of_the_numbers_never_goes_back() {
         }
     }
 }
+
+#[test]
+fn a_report_of_other_members_takes_in_what_other_hands_desired() {
+    let server = quick();
+    let mut con = server.connection();
+    let report = |con: &mut Connection, x: u64| {
+        let reported = format!("{{\"x\":{x}}}");
+        let reply = cmd!(con, "DEVICE.HEARTBEAT", "d", "REPORTED", reported);
+        delta_in(&reply.at(3))
+    };
+    assert_eq!(report(&mut con, 1), Value::Null);
+    set(&mut con, "d", json!({"a": 1}));
+    assert_eq!(report(&mut con, 2), json!({"a": 1}));
+    cmd!(con, "HSET", "device:state:d", "desired_state", "{\"b\":2}").int();
+    assert_eq!(report(&mut con, 3), json!({"b": 2}));
+    cmd!(con, "HDEL", "device:state:d", "desired_state").int();
+    assert_eq!(report(&mut con, 4), Value::Null);
+    assert!(!is_out_of_sync(&mut con, "d"));
+    crate::consistency::assert_consistent(&mut con);
+}

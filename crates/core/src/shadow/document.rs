@@ -52,6 +52,12 @@ impl<'a> Document<'a> {
         }
     }
 
+    /// Whether the object in a text has a member that `other` has too, without reading more of the
+    /// text than it takes; `None` where it turns out to be no JSON object.
+    pub fn shares_a_member(text: &[u8], other: &Object) -> Option<bool> {
+        scanner::shares_a_member(std::str::from_utf8(text).ok()?, other)
+    }
+
     pub fn is_empty(&self) -> bool {
         self.members.is_empty()
     }
@@ -284,6 +290,19 @@ mod tests {
             let without_nulls = stored_value(&stored).unwrap();
             prop_assert_eq!(&tree, &Document::of(&without_nulls));
             prop_assert_eq!(tree.text(), Value::Object(without_nulls).to_string());
+        }
+
+        #[test]
+        fn shared_members_are_seen_without_reading_what_they_hold(
+            object in any_object(), other in any_object(),
+        ) {
+            let text = Value::Object(object.clone()).to_string();
+            for text in [text.clone(), text.replace(',', " ,\n").replace('{', "{ ")] {
+                let read: Object = serde_json::from_str(&text).unwrap();
+                let expected = read.keys().any(|key| other.contains_key(key));
+                prop_assert_eq!(Document::shares_a_member(text.as_bytes(), &other), Some(expected));
+            }
+            prop_assert_eq!(Document::shares_a_member(text.as_bytes(), &Object::new()), Some(false));
         }
 
         /// By serde_json's judgement.

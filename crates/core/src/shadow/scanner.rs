@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::cmp::Ordering;
 
 use super::document::{plain_prefix, Document, Member, Node};
+use crate::json::Object;
 
 /// How deeply a text may nest: more than any setting allows, and little enough to walk.
 const MAX_DEPTH: usize = 128;
@@ -19,6 +20,30 @@ pub(super) fn scan(text: &str) -> Option<Document<'_>> {
     let document = scanner.object()?;
     scanner.skip_space();
     (scanner.at == text.len()).then_some(document)
+}
+
+/// Whether an object, which is JSON, has a member that `other` has too; `None` where it turns out to
+/// be no object. What the members hold is passed over, so this costs far less than [`scan`].
+pub(super) fn shares_a_member(text: &str, other: &Object) -> Option<bool> {
+    let mut scanner = Scanner {
+        text,
+        at: 0,
+        depth_left: MAX_DEPTH,
+    };
+    scanner.skip_space();
+    scanner.enter(b'{')?;
+    while scanner.peek() != b'}' {
+        let key = scanner.key()?;
+        if other.contains_key(key.as_ref()) {
+            return Some(true);
+        }
+        scanner.expect(b':')?;
+        scanner.pass_value()?;
+        if scanner.peek() == b',' {
+            scanner.expect(b',')?;
+        }
+    }
+    Some(false)
 }
 
 /// Walks a text and takes it apart; every step is `None` where it is no JSON.
@@ -161,6 +186,24 @@ impl<'a> Scanner<'a> {
             }
         }
         self.text.get(start..self.at)
+    }
+
+    /// To the comma or the brace behind a value that is JSON.
+    fn pass_value(&mut self) -> Option<()> {
+        let mut depth = 0_u32;
+        loop {
+            match self.text.as_bytes().get(self.at)? {
+                b'"' => {
+                    self.string()?;
+                    continue;
+                }
+                b'{' | b'[' => depth += 1,
+                b'}' | b',' if depth == 0 => return Some(()),
+                b'}' | b']' => depth = depth.checked_sub(1)?,
+                _ => {}
+            }
+            self.at += 1;
+        }
     }
 
     fn skip_array(&mut self) -> Option<()> {
