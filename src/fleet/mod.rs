@@ -200,10 +200,10 @@ impl Fleet {
         !suspects.is_empty() && suspects.contains(id)
     }
 
-    /// Whether this module wrote or read what a device's hash holds, and nobody changed it since.
-    fn is_known_and_ours(&self, id: &str) -> bool {
+    /// Whether something is noted of a device: then nobody else changed its hash since.
+    fn knows(&self, id: &str) -> bool {
         let note = self.deadlines.borrow().note(id).unwrap_or_default();
-        note.get().is_some() && !self.is_suspect(id)
+        note.get().is_some()
     }
 
     /// Whether the sweeper has seen to every deadline that has passed: then nobody is overdue.

@@ -154,9 +154,8 @@ fn leaves_delta(
     stored: &Stored,
     update: &Update,
 ) -> bool {
-    let is_ours = device.is_some_and(|device| {
-        name.is_none() && !device.from_recipe && fleet.is_known_and_ours(&device.id)
-    });
+    let is_ours = device
+        .is_some_and(|device| name.is_none() && !device.from_recipe && fleet.knows(&device.id));
     match &update.reported {
         Some(patch) if is_ours && update.desired.is_none() && !patch.replace => {
             Document::shares_a_member(stored.desired.bytes(), &patch.document) == Some(false)
