@@ -12,12 +12,15 @@ pub mod client_merge;
 pub mod documents;
 pub mod driver;
 pub mod figures;
+pub mod fleets;
 pub mod load;
 pub mod machine;
 pub mod options;
+pub mod recipe;
 pub mod rounds;
 pub mod scenarios;
 pub mod scripts;
+pub mod turns;
 
 pub use figures::{Spread, Table};
 pub use options::Options;
