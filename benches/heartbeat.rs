@@ -54,18 +54,8 @@ const NUMBERS: [Number; 5] = [
 /// As many as redis-benchmark keeps.
 const CONNECTIONS: usize = 50;
 
-/// The same step as a script: it reads what `DEVICE.HEARTBEAT` reads, decides by the server's
-/// clock whether the device is online and on time, writes `last_seen` and answers the same reply.
-const SCRIPT: &str = r#"
-local h = redis.call('HMGET', KEYS[1], 'version', 'last_seen', 'status', 'timeout')
-if not h[1] or h[3] ~= 'online' then return redis.error_reply('ERR not steady') end
-local t = redis.call('TIME')
-local now = t[1] * 1000 + math.floor(t[2] / 1000)
-local timeout = tonumber(h[4] or ARGV[1])
-if timeout ~= 0 and now - tonumber(h[2]) >= timeout then return redis.error_reply('ERR late') end
-redis.call('HSET', KEYS[1], 'last_seen', string.format('%.0f', now))
-return {0, 1, tonumber(h[1]), false, 0}
-"#;
+/// The same step as a script.
+const SCRIPT: &str = include_str!("lua/heartbeat.lua");
 
 /// `__rand_int__` is replaced by twelve digits in every command.
 const STATE: &str = "device:state:d-__rand_int__";
@@ -217,6 +207,7 @@ fn main() {
         &NUMBERS,
     );
     let load = machine::load_average();
+    machine::pin_this_client();
     let machine = machine::describe(&Server::builder().without_module().start(), load);
     machine::print(&machine);
     println!(

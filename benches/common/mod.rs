@@ -9,6 +9,7 @@
 pub mod alike;
 pub mod benchmark;
 pub mod client_merge;
+pub mod clients;
 pub mod documents;
 pub mod driver;
 pub mod figures;

@@ -1,0 +1,413 @@
+//! How long a request takes: at half of what a server can do, and at full load, without pipelines.
+//! Heartbeats, changes of a shadow and a message's way through a queue, each beside its peers.
+//!
+//! `cargo build --release && cargo bench --bench latency`, or `scripts/bench latency`.
+
+mod common;
+#[path = "../tests/it/support/mod.rs"]
+mod support;
+
+use std::time::Duration;
+
+use common::benchmark::pinned_server;
+use common::clients::{Clients, Dialogue, Served};
+use common::documents::{self, desired, desired_patch, id, TURNS};
+use common::load::{bring_online, command, write_plain, Form};
+use common::options::Number;
+use common::scenarios::info;
+use common::scripts::{self, append, Scripts};
+use common::{figures, fleets, machine, Options, Spread, Table};
+use serde_json::{json, Value};
+use support::*;
+
+const NUMBERS: [Number; 5] = [
+    Number {
+        name: "ids",
+        meaning: "devices of each server",
+        default: 10_000,
+        quick: 400,
+    },
+    Number {
+        name: "servers",
+        meaning: "sets of fresh servers, one for each peer",
+        default: 2,
+        quick: 1,
+    },
+    Number {
+        name: "rounds",
+        meaning: "interleaved rounds on each set",
+        default: 3,
+        quick: 2,
+    },
+    Number {
+        name: "milliseconds",
+        meaning: "how long each peer runs in a round at each load",
+        default: 1_500,
+        quick: 50,
+    },
+    Number {
+        name: "connections",
+        meaning: "connections to each server",
+        default: 32,
+        quick: 8,
+    },
+];
+
+const SCRIPT: &str = include_str!("lua/heartbeat.lua");
+const BODY: &[u8] = &[b'x'; 100];
+
+/// One peer: a server of its own and its clients.
+struct Peer {
+    name: &'static str,
+    server: Server,
+    clients: Clients<Box<dyn Dialogue>>,
+    /// Looks at the server afterwards: how many operations were done.
+    check: Box<dyn Fn(&Server, usize)>,
+}
+
+/// One request for each operation, of one device after the other; whatever is answered.
+struct Requests {
+    /// For each turn the request of each device.
+    turns: Vec<Vec<Vec<u8>>>,
+    done: usize,
+}
+
+impl Requests {
+    fn new(devices: &[usize], write: impl Fn(usize, usize, &mut Vec<u8>)) -> Requests {
+        let request = |device: &usize, turn| {
+            let mut out = Vec::new();
+            write(*device, turn, &mut out);
+            out
+        };
+        let of_turn = |turn| devices.iter().map(|device| request(device, turn)).collect();
+        Requests {
+            turns: (0..TURNS).map(of_turn).collect(),
+            done: 0,
+        }
+    }
+}
+
+impl Dialogue for Requests {
+    fn begin(&mut self, out: &mut Vec<u8>) {
+        let devices = self.turns[0].len();
+        let (turn, place) = (self.done / devices % TURNS, self.done % devices);
+        out.extend_from_slice(&self.turns[turn][place]);
+        self.done += 1;
+    }
+
+    fn hear(&mut self, _: &[u8], _: &mut Vec<u8>) -> bool {
+        true
+    }
+}
+
+/// A message that is added, taken and acknowledged.
+struct Message {
+    is_ours: bool,
+    worker: String,
+    step: usize,
+}
+
+impl Message {
+    /// The id in the reply to the second step: the innermost element that looks like one.
+    fn id(reply: &[u8]) -> &[u8] {
+        let lines = reply
+            .split(|byte| *byte == b'\n')
+            .map(|line| line.trim_ascii_end());
+        let is_id =
+            |line: &&[u8]| line.first().is_some_and(u8::is_ascii_digit) && line.contains(&b'-');
+        lines.into_iter().find(is_id).expect("a message")
+    }
+}
+
+impl Dialogue for Message {
+    fn begin(&mut self, out: &mut Vec<u8>) {
+        self.step = 0;
+        match self.is_ours {
+            true => command(out, &[b"QUEUE.ADD", b"q", BODY]),
+            false => command(out, &[b"XADD", b"q", b"*", b"b", BODY]),
+        }
+    }
+
+    fn hear(&mut self, reply: &[u8], out: &mut Vec<u8>) -> bool {
+        self.step += 1;
+        let worker = self.worker.as_bytes();
+        match (self.step, self.is_ours) {
+            (1, true) => command(out, &[b"QUEUE.GET", b"q", worker]),
+            (1, false) => {
+                let read: [&[u8]; 9] = [
+                    b"XREADGROUP",
+                    b"GROUP",
+                    b"work",
+                    worker,
+                    b"COUNT",
+                    b"1",
+                    b"STREAMS",
+                    b"q",
+                    b">",
+                ];
+                command(out, &read);
+            }
+            (2, true) => command(out, &[b"QUEUE.ACK", b"q", Message::id(reply)]),
+            (2, false) => {
+                let id = Message::id(reply);
+                command(out, &[b"XACK", b"q", b"work", id]);
+                command(out, &[b"XDEL", b"q", id]);
+            }
+            _ => assert_eq!(reply, b":1\r\n", "it was not acknowledged"),
+        }
+        self.step == if self.is_ours { 3 } else { 4 }
+    }
+}
+
+/// Makes the peers, each with its server.
+struct Maker<'a> {
+    options: &'a Options,
+    append_only: bool,
+}
+
+impl Maker<'_> {
+    fn peer(
+        &self,
+        name: &'static str,
+        server: Server,
+        dialogue: &dyn Fn(usize) -> Box<dyn Dialogue>,
+        check: impl Fn(&Server, usize) + 'static,
+    ) -> Peer {
+        let lines = 0..self.options.get("connections");
+        let clients = Clients::connect(&server, lines.map(dialogue));
+        let check = Box::new(check);
+        Peer {
+            name,
+            server,
+            clients,
+            check,
+        }
+    }
+
+    /// Each connection has devices of its own.
+    fn requests(
+        &self,
+        name: &'static str,
+        server: Server,
+        args: &dyn Fn(usize, usize) -> Vec<String>,
+        check: impl Fn(&Server, usize) + 'static,
+    ) -> Peer {
+        let (ids, connections) = (self.options.get("ids"), self.options.get("connections"));
+        let dialogue = |line: usize| -> Box<dyn Dialogue> {
+            let devices: Vec<usize> = (line..ids).step_by(connections).collect();
+            let write = |number, turn, out: &mut Vec<u8>| append(out, &args(number, turn));
+            Box::new(Requests::new(&devices, write))
+        };
+        self.peer(name, server, &dialogue, check)
+    }
+
+    fn heartbeats(&self) -> [Peer; 3] {
+        let (ids, append_only) = (self.options.get("ids"), self.append_only);
+        let ours = fleets::ours(ids, append_only);
+        let plain = || fleets::plain(&ours, ids, append_only);
+        let (scripted, bare) = (plain(), plain());
+        let sha = cmd!(scripted.connection(), "SCRIPT LOAD", SCRIPT).text();
+        let state = |number| format!("device:state:{}", id(number));
+        let now = now_ms().to_string();
+        let words = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect();
+        let seen = |server: &Server, done| {
+            let seen = info(&mut server.connection(), "heartbeats") as usize;
+            assert!(seen > done, "{seen} heartbeats, not {done}");
+        };
+        [
+            self.requests(
+                "DEVICE.HEARTBEAT",
+                ours,
+                &|number, _| words(&["DEVICE.HEARTBEAT", &id(number)]),
+                seen,
+            ),
+            self.requests(
+                "heartbeat in Lua",
+                scripted,
+                &|number, _| words(&["EVALSHA", &sha, "1", &state(number), "60000"]),
+                |_, _| {},
+            ),
+            self.requests(
+                "HSET",
+                bare,
+                &|number, _| words(&["HSET", &state(number), "last_seen", &now]),
+                |_, _| {},
+            ),
+        ]
+    }
+
+    fn shadows(&self) -> [Peer; 2] {
+        let ids = self.options.get("ids");
+        let ours = pinned_server(Server::builder(), self.append_only);
+        bring_online(&ours, 0..ids, id, |_| fleets::TIMEOUT_MS);
+        scripts::document_module(&ours, ids);
+        let plain = pinned_server(Server::builder().without_module(), self.append_only);
+        write_plain(&plain, 0..ids, id, Form::LikeOurs);
+        let lua = Scripts::load(&plain);
+        scripts::document_scripts(&plain, &lua, ids);
+        // Versions count every change.
+        let check = move |server: &Server, done: usize| {
+            let mut con = server.connection();
+            let version = |number| {
+                let key = format!("device:state:{}", id(number));
+                cmd!(con, "HGET", key, "version").int() as usize - 2
+            };
+            let counts: Vec<usize> = (0..ids).map(version).collect();
+            assert_eq!(counts.iter().sum::<usize>(), done);
+            documents::check_documents(server, &counts, "desired_state", desired, desired_patch);
+        };
+        [
+            self.requests(
+                "DEVICE.SHADOW.SET",
+                ours,
+                &|number, turn| scripts::module_set(&id(number), &desired_patch(number, turn)),
+                check,
+            ),
+            self.requests(
+                "the same in Lua",
+                plain,
+                &|number, turn| lua.set(&id(number), &desired_patch(number, turn)),
+                check,
+            ),
+        ]
+    }
+
+    fn queues(&self) -> [Peer; 2] {
+        let ours = pinned_server(Server::builder(), self.append_only);
+        let plain = pinned_server(Server::builder().without_module(), self.append_only);
+        cmd!(plain.connection(), "XGROUP CREATE q work 0 MKSTREAM").text();
+        let message = |is_ours| {
+            move |line: usize| -> Box<dyn Dialogue> {
+                let (worker, step) = (format!("w{line}"), 0);
+                Box::new(Message {
+                    is_ours,
+                    worker,
+                    step,
+                })
+            }
+        };
+        // All that was added is gone.
+        let check = |server: &Server, done: usize| {
+            let mut con = server.connection();
+            assert_eq!(cmd!(con, "XLEN q").int(), 0);
+            let added = cmd!(con, "XINFO STREAM q").fields()["entries-added"].int();
+            assert_eq!(added as usize, done);
+        };
+        [
+            self.peer("QUEUE.ADD, GET, ACK", ours, &message(true), check),
+            self.peer("XADD, XREADGROUP, XACK+XDEL", plain, &message(false), check),
+        ]
+    }
+
+    fn all(&self) -> Vec<Peer> {
+        let mut all: Vec<Peer> = self.heartbeats().into();
+        all.extend(self.shadows());
+        all.extend(self.queues());
+        all
+    }
+}
+
+/// What came of one peer, round by round.
+#[derive(Default)]
+struct Results {
+    full: Vec<Served>,
+    half: Vec<Served>,
+}
+
+fn measure(options: &Options, append_only: bool) -> Vec<(&'static str, Results)> {
+    let maker = Maker {
+        options,
+        append_only,
+    };
+    let time = Duration::from_millis(options.get("milliseconds") as u64);
+    let mut all: Vec<(&'static str, Results)> = Vec::new();
+    for _ in 0..options.get("servers") {
+        let mut peers = maker.all();
+        if all.is_empty() {
+            all.extend(peers.iter().map(|peer| (peer.name, Results::default())));
+        }
+        // A first run warms up and tells what the server can do.
+        let warm = |peer: &mut Peer| peer.clients.run(None, time / 2).rate;
+        let most: Vec<f64> = peers.iter_mut().map(warm).collect();
+        for round in 0..options.get("rounds") {
+            for at in 0..peers.len() {
+                let at = (at + round) % peers.len();
+                let (clients, (_, results)) = (&mut peers[at].clients, &mut all[at]);
+                results.half.push(clients.run(Some(most[at] / 2.0), time));
+                results.full.push(clients.run(None, time));
+                eprint!(".");
+            }
+        }
+        for peer in &peers {
+            (peer.check)(&peer.server, peer.clients.done);
+        }
+    }
+    eprintln!();
+    all
+}
+
+/// Operations per second, and percentiles of what they took.
+const COLUMNS: [(&str, f64); 3] = [("p50 us", 0.5), ("p99 us", 0.99), ("p99.9 us", 0.999)];
+
+fn show(title: &str, all: &[(&'static str, Vec<Served>)]) -> Value {
+    println!("\n{title}");
+    let mut table = Table::new(["command", "k/s", "p50 us", "p99 us", "p99.9 us"]);
+    let mut file = serde_json::Map::new();
+    for (name, rounds) in all {
+        let rates = Spread::new(rounds.iter().map(|round| round.rate).collect());
+        let mut row = vec![(*name).to_owned(), format!("{:.1}", rates.median() / 1e3)];
+        let mut figures = json!({"per_second": rates.rounds()});
+        for (column, share) in COLUMNS {
+            let of_rounds = rounds.iter().map(|round| round.micros.percentile(share));
+            let spread = Spread::new(of_rounds.collect());
+            row.push(format!(
+                "{:.0} ({:.0}-{:.0})",
+                spread.median(),
+                spread.min(),
+                spread.max()
+            ));
+            figures[column] = spread.rounds();
+        }
+        table.row(row);
+        file.insert((*name).to_owned(), figures);
+    }
+    table.print();
+    Value::Object(file)
+}
+
+fn main() {
+    let options = Options::read(
+        "How long a request takes, at half and at full load.",
+        &NUMBERS,
+    );
+    let load = machine::load_average();
+    machine::pin_this_client();
+    let machine = machine::describe(&Server::builder().without_module().start(), load);
+    machine::print(&machine);
+    let mut tables = serde_json::Map::new();
+    for (append_only, file) in [
+        (false, "no append-only file"),
+        (true, "appendfsync everysec"),
+    ] {
+        let results = measure(&options, append_only);
+        let (half, full): (Vec<_>, Vec<_>) = results
+            .into_iter()
+            .map(|(name, results)| ((name, results.half), (name, results.full)))
+            .unzip();
+        for (load, results) in [("half load", half), ("full load", full)] {
+            let title = format!("{load}, {file}");
+            tables.insert(title.clone(), show(&title, &results));
+        }
+    }
+    let figures = json!({
+        "machine": machine,
+        "quick": options.quick,
+        "ids": options.get("ids"),
+        "servers": options.get("servers"),
+        "rounds": options.get("rounds"),
+        "connections": options.get("connections"),
+        "tables": tables,
+        "load_average_after": machine::load_average(),
+    });
+    figures::write("latency", &figures);
+}
