@@ -13,7 +13,7 @@ use common::{figures, machine, Options, Table};
 use serde_json::{json, Value};
 use support::*;
 
-const NUMBERS: [Number; 5] = [
+const NUMBERS: [Number; 6] = [
     Number {
         name: "live",
         meaning: "devices that stay alive",
@@ -35,14 +35,20 @@ const NUMBERS: [Number; 5] = [
     Number {
         name: "beats",
         meaning: "heartbeats per second of the live ones, in the second run",
-        default: 50_000,
+        default: 100_000,
         quick: 1_000,
     },
     Number {
         name: "storm",
         meaning: "devices that die at once",
-        default: 200_000,
+        default: 1_000_000,
         quick: 5_000,
+    },
+    Number {
+        name: "patience",
+        meaning: "seconds to wait for what the peers have not told at the end",
+        default: 20,
+        quick: 1,
     },
 ];
 

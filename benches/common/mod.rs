@@ -12,6 +12,7 @@ pub mod client_merge;
 pub mod clients;
 pub mod documents;
 pub mod driver;
+pub mod expiry;
 pub mod figures;
 pub mod fleets;
 pub mod load;

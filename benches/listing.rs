@@ -1,0 +1,302 @@
+//! How long one question about a large fleet takes: pages of `DEVICE.LIST` and `DEVICE.COUNT`, beside
+//! the commands of the server that read the same indexes, which are plain sets, on the same server.
+//!
+//! What those leave out: they tell nothing of a device whose hash is gone, and where there is no index
+//! by type and status, as in the plain recipe, two sets have to be intersected.
+//!
+//! `cargo build --release && cargo bench --bench listing`, or `scripts/bench listing`.
+
+mod common;
+#[path = "../tests/it/support/mod.rs"]
+mod support;
+
+use std::collections::HashSet;
+use std::time::Instant;
+
+use common::documents::id;
+use common::driver::each;
+use common::load::{command, pipeline, CAME_ONLINE};
+use common::options::Number;
+use common::{figures, machine, Cell, Column, Options, Plot, Progress, Spread, Table};
+use redis::{Connection, Value};
+use support::*;
+
+const NUMBERS: [Number; 3] = [
+    Number {
+        name: "devices",
+        meaning: "devices, of ten types; one in ten is offline, one in a hundred out of sync",
+        default: 1_000_000,
+        quick: 5_000,
+    },
+    Number {
+        name: "questions",
+        meaning: "how often each question is asked",
+        default: 500,
+        quick: 20,
+    },
+    Number {
+        name: "walks",
+        meaning: "how often all pages are read, and questions asked that look at many devices",
+        default: 3,
+        quick: 2,
+    },
+];
+
+const TYPES: usize = 10;
+
+fn type_of(number: usize) -> String {
+    format!("t{}", number % TYPES)
+}
+
+/// Of every type one in ten.
+fn is_offline(number: usize) -> bool {
+    (number / TYPES).is_multiple_of(10)
+}
+
+fn is_out_of_sync(number: usize) -> bool {
+    number.is_multiple_of(100)
+}
+
+/// The devices that were never seen are offline; so many milliseconds are longer than any other was
+/// silent for.
+const STALE: &str = "1d";
+
+fn fleet(devices: usize) -> Server {
+    let server = Server::builder()
+        .config("devicestate.heartbeat-timeout", "10d")
+        .start();
+    machine::pin(&server);
+    pipeline(&server, 0..devices, b":1\r\n", |number, out| {
+        let (id, kind) = (id(number), type_of(number));
+        command(out, &[b"DEVICE.REGISTER", id.as_bytes(), kind.as_bytes()]);
+    });
+    let online: Vec<usize> = (0..devices).filter(|number| !is_offline(*number)).collect();
+    pipeline(&server, 0..online.len(), CAME_ONLINE, |place, out| {
+        command(out, &[b"DEVICE.HEARTBEAT", id(online[place]).as_bytes()]);
+    });
+    each(&server, 0..devices.div_ceil(100), |hundred, out| {
+        let id = id(100 * hundred);
+        command(out, &[b"DEVICE.SHADOW.SET", id.as_bytes(), br#"{"on":true}"#]);
+    });
+    server
+}
+
+/// One row: a question, and what the answer must be.
+struct Question {
+    id: &'static str,
+    words: String,
+    /// How many: the number answered, or the entries of the page at least and at most.
+    expected: std::ops::RangeInclusive<usize>,
+}
+
+fn question(id: &'static str, words: impl Into<String>, expected: usize) -> Question {
+    Question {
+        id,
+        words: words.into(),
+        expected: expected..=expected,
+    }
+}
+
+/// Each of ours, and behind it what a client would ask the indexes by hand.
+fn counts(devices: usize) -> Vec<Question> {
+    let count = |fits: &dyn Fn(usize) -> bool| (0..devices).filter(|n| fits(*n)).count();
+    let online = count(&|n| !is_offline(n));
+    let of_type = count(&|n| n % TYPES == 3);
+    let both = count(&|n| n % TYPES == 3 && !is_offline(n));
+    let out_of_sync = count(&is_out_of_sync);
+    vec![
+        question("all", "DEVICE.COUNT", devices),
+        question("all_by_hand", "SCARD devices:registered", devices),
+        question("online", "DEVICE.COUNT ONLINE", online),
+        question("online_by_hand", "SCARD devices:online", online),
+        question("offline", "DEVICE.COUNT OFFLINE", devices - online),
+        question("offline_by_hand", "ZCARD devices:offline", devices - online),
+        question("of_type", "DEVICE.COUNT TYPE t3", of_type),
+        question("of_type_by_hand", "SCARD devices:type:t3", of_type),
+        question("of_type_online", "DEVICE.COUNT TYPE t3 ONLINE", both),
+        question(
+            "of_type_offline",
+            "DEVICE.COUNT TYPE t3 OFFLINE",
+            of_type - both,
+        ),
+        question("outofsync", "DEVICE.COUNT OUTOFSYNC", out_of_sync),
+        question(
+            "stale_offline",
+            format!("DEVICE.COUNT OFFLINE STALE {STALE}"),
+            devices - online,
+        ),
+    ]
+}
+
+fn pages() -> Vec<Question> {
+    let page = |id, words: &str| Question {
+        id,
+        words: words.to_owned(),
+        // COUNT is a hint: a page of a set is longer at times, and one that leaves devices out shorter.
+        expected: 1..=400,
+    };
+    vec![
+        page("all", "DEVICE.LIST"),
+        page("all_by_hand", "SSCAN devices:registered 0 COUNT 100"),
+        page("online", "DEVICE.LIST ONLINE"),
+        page("online_by_hand", "SSCAN devices:online 0 COUNT 100"),
+        page("offline", "DEVICE.LIST OFFLINE"),
+        page("offline_by_hand", "ZRANGE devices:offline 0 99"),
+        page("of_type", "DEVICE.LIST TYPE t3"),
+        page("of_type_online", "DEVICE.LIST TYPE t3 ONLINE"),
+        page("of_type_offline", "DEVICE.LIST TYPE t3 OFFLINE"),
+        page("outofsync", "DEVICE.LIST OUTOFSYNC"),
+        page("stale", &format!("DEVICE.LIST STALE {STALE}")),
+        page("with_state", "DEVICE.LIST ONLINE WITHSTATE"),
+    ]
+}
+
+/// Questions that look at many devices.
+fn slow(devices: usize) -> Vec<Question> {
+    let count = |fits: &dyn Fn(usize) -> bool| (0..devices).filter(|n| fits(*n)).count();
+    let both = count(&|n| n % TYPES == 3 && !is_offline(n));
+    let offline = count(&is_offline);
+    let odd = count(&|n| is_out_of_sync(n) && !is_offline(n));
+    vec![
+        question(
+            "of_type_online_by_hand",
+            "SINTERCARD 2 devices:online devices:type:t3",
+            both,
+        ),
+        question("outofsync_online", "DEVICE.COUNT OUTOFSYNC ONLINE", odd),
+        question("stale", format!("DEVICE.COUNT STALE {STALE}"), offline),
+    ]
+}
+
+/// The entries of a reply: those of a page, or the number answered.
+fn size(reply: &Value) -> usize {
+    match reply {
+        Value::Array(parts) => match parts.as_slice() {
+            // A cursor and a page.
+            [cursor, Value::Array(page)] if !matches!(cursor, Value::Array(_)) => page.len(),
+            entries => entries.len(),
+        },
+        number => number.int() as usize,
+    }
+}
+
+/// Asks each question so often, one after the other in turn; server time and round trips.
+fn ask(con: &mut Connection, title: (&str, &str), questions: &[Question], times: usize) -> Table {
+    let mut trips = vec![Vec::with_capacity(times); questions.len()];
+    let mut server = vec![0.0; questions.len()];
+    for _ in 0..times {
+        for (at, question) in questions.iter().enumerate() {
+            let before = busy_micros(con, &question.words);
+            let start = Instant::now();
+            let reply = con.run(&support::command(&question.words));
+            trips[at].push(start.elapsed().as_secs_f64() * 1e6);
+            server[at] += busy_micros(con, &question.words) - before;
+            let found = size(reply.as_ref().expect("an answer"));
+            let fits = question.expected.contains(&found);
+            assert!(fits, "{} found {found}", question.words);
+        }
+    }
+    let mut table = Table::new(title.0, title.1, "command")
+        .column(Column::new("server_us", "server time", "us"))
+        .percentiles("us", Some(0))
+        .plot(Plot::Percentiles);
+    for ((question, trips), server) in questions.iter().zip(trips).zip(server) {
+        let cells = Cell::percentiles(&[Spread::new(trips)]);
+        let server = Cell::once(server / times as f64);
+        let name = question.words.clone();
+        table.row(question.id, name, [server].into_iter().chain(cells));
+    }
+    table
+}
+
+/// What the server has spent in a command so far, by its own account.
+fn busy_micros(con: &mut Connection, words: &str) -> f64 {
+    let name = words.split(' ').next().unwrap_or_default().to_lowercase();
+    let info = cmd!(con, "INFO", "commandstats").text();
+    let line = info.lines().find_map(|line| {
+        let (found, figures) = line.strip_prefix("cmdstat_")?.split_once(':')?;
+        (found == name).then(|| figures.to_owned())
+    });
+    let micros = line.as_deref().and_then(|figures| {
+        let value = figures.split(',').find_map(|part| part.strip_prefix("usec="));
+        value?.parse().ok()
+    });
+    micros.unwrap_or(0.0)
+}
+
+/// How pages are asked for.
+type Ask = fn(&str) -> String;
+
+/// Reads all pages of a list; how long each took, in microseconds. Every device must come.
+fn walk(con: &mut Connection, ask: Ask, expected: usize) -> Vec<f64> {
+    let (mut cursor, mut pages) = ("0".to_owned(), Vec::new());
+    let mut found = HashSet::with_capacity(expected);
+    loop {
+        let start = Instant::now();
+        let reply = con.run(&support::command(&ask(&cursor)));
+        pages.push(start.elapsed().as_secs_f64() * 1e6);
+        found.extend(reply.at(1).texts());
+        cursor = reply.at(0).text();
+        if cursor == "0" {
+            break;
+        }
+    }
+    assert_eq!(found.len(), expected, "{}", ask("0"));
+    pages
+}
+
+fn main() {
+    let options = Options::read("How long one question about a large fleet takes.", &NUMBERS);
+    let mut report = figures::begin("listing", &options);
+    machine::pin_this_client();
+    let (devices, walks) = (options.get("devices"), options.get("walks"));
+    let mut progress = Progress::start("listing", 5);
+    let server = fleet(devices);
+    progress.round("a fleet of its own");
+    let mut con = server.connection();
+    let times = options.get("questions");
+    report.table(ask(&mut con, ("count", "how many"), &counts(devices), times));
+    progress.round("how many");
+    report.table(ask(&mut con, ("page", "the first page"), &pages(), times));
+    progress.round("the first page");
+    let title = ("slow", "what looks at many devices");
+    report.table(ask(&mut con, title, &slow(devices), walks));
+    progress.round("what looks at many devices");
+
+    let online = (0..devices).filter(|number| !is_offline(*number)).count();
+    let offline = devices - online;
+    let rows: [(&str, &str, usize, Ask); 4] = [
+        ("online", "DEVICE.LIST ONLINE COUNT 1000", online, |cursor| {
+            format!("DEVICE.LIST ONLINE COUNT 1000 CURSOR {cursor}")
+        }),
+        ("online_by_hand", "SSCAN devices:online COUNT 1000", online, |cursor| {
+            format!("SSCAN devices:online {cursor} COUNT 1000")
+        }),
+        ("offline", "DEVICE.LIST OFFLINE COUNT 1000", offline, |cursor| {
+            format!("DEVICE.LIST OFFLINE COUNT 1000 CURSOR {cursor}")
+        }),
+        ("of_type_online", "DEVICE.LIST TYPE t3 ONLINE COUNT 1000", online / TYPES, |cursor| {
+            format!("DEVICE.LIST TYPE t3 ONLINE COUNT 1000 CURSOR {cursor}")
+        }),
+    ];
+    let mut table = Table::new("walk", "all pages, one after the other", "command")
+        .column(Column::new("seconds", "all pages", "s"))
+        .percentiles("us", Some(0));
+    let mut all = vec![Vec::new(); rows.len()];
+    for _ in 0..walks {
+        for ((.., expected, ask), pages) in rows.iter().zip(&mut all) {
+            pages.push(walk(&mut con, *ask, *expected));
+        }
+    }
+    progress.round("all pages");
+    drop(progress);
+    for ((id, name, ..), walks) in rows.iter().zip(all) {
+        let seconds = walks.iter().map(|pages| pages.iter().sum::<f64>() / 1e6);
+        let seconds = Cell::of(&Spread::new(seconds.collect()));
+        let pages: Vec<Spread> = walks.into_iter().map(Spread::new).collect();
+        let cells = [seconds].into_iter().chain(Cell::percentiles(&pages));
+        table.row(id, *name, cells);
+    }
+    report.table(table);
+    report.finish();
+}
