@@ -11,8 +11,7 @@ use common::benchmark::{pinned_server, redis_benchmark};
 use common::load::{assert_alike, bring_online, write_plain, Form};
 use common::options::Number;
 use common::scenarios::info;
-use common::{figures, machine, rounds, Options, Rounds};
-use serde_json::json;
+use common::{figures, Options, Ours, Progress, Rounds, Table};
 use support::*;
 
 const NUMBERS: [Number; 5] = [
@@ -78,12 +77,12 @@ struct Peer {
 }
 
 impl Peer {
-    fn new(name: &'static str, on_module: bool, args: &[&str]) -> Peer {
+    fn new(id: &str, name: &str, on_module: bool, args: &[&str]) -> Peer {
         Peer {
             on_module,
             args: args.iter().map(|arg| (*arg).to_owned()).collect(),
             requests: 0,
-            rounds: Rounds::new(name),
+            rounds: Rounds::new(id, name),
         }
     }
 }
@@ -129,26 +128,25 @@ impl Pair {
 }
 
 /// One table: all rounds on all pairs of servers, with or without an append-only file.
-fn measure(options: &Options, append_only: bool) -> Vec<Rounds> {
+fn measure(
+    options: &Options,
+    (id, setting, append_only): (&str, &str, bool),
+    progress: &mut Progress,
+) -> Table {
     // A time at which the devices are alive: the script looks.
     let now = now_ms().to_string();
     let plain = Server::builder().without_module().start();
     let sha = cmd!(plain.connection(), "SCRIPT LOAD", SCRIPT).text();
-    let heartbeat_key = "device:heartbeat:d-__rand_int__";
+    let beat = ["DEVICE.HEARTBEAT", "d-__rand_int__"];
+    let lua = ["EVALSHA", &sha, "1", STATE, "60000"];
+    let hset = ["HSET", STATE, "last_seen", &now];
+    let setex = ["SETEX", "device:heartbeat:d-__rand_int__", "90000", "1"];
     let mut peers = [
-        Peer::new(
-            "DEVICE.HEARTBEAT",
-            true,
-            &["DEVICE.HEARTBEAT", "d-__rand_int__"],
-        ),
-        Peer::new(
-            "Lua, the same",
-            false,
-            &["EVALSHA", &sha, "1", STATE, "60000"],
-        ),
-        Peer::new("HSET", false, &["HSET", STATE, "last_seen", &now]),
-        Peer::new("SETEX", false, &["SETEX", heartbeat_key, "90000", "1"]),
-        Peer::new("PING", false, &["PING"]),
+        Peer::new("heartbeat", "DEVICE.HEARTBEAT", true, &beat),
+        Peer::new("lua", "Lua, the same", false, &lua),
+        Peer::new("hset", "HSET", false, &hset),
+        Peer::new("setex", "SETEX", false, &setex),
+        Peer::new("ping", "PING", false, &["PING"]),
     ];
     for _ in 0..options.get("servers") {
         let pair = Pair::start(options, append_only);
@@ -166,16 +164,21 @@ fn measure(options: &Options, append_only: bool) -> Vec<Rounds> {
                 let at = (at + round) % peers.len();
                 let (rate, micros) = pair.run(&peers[at], peers[at].requests);
                 peers[at].rounds.add(rate, micros);
-                eprint!(".");
             }
+            progress.round(setting);
         }
         let mut con = pair.module.connection();
         let beats = info(&mut con, "heartbeats") as usize;
         let offline = cmd!(con, "DEVICE.COUNT", "OFFLINE").int();
         assert!(beats > pair.ids && offline == 0, "the fleet was not steady");
     }
-    eprintln!();
-    peers.map(|peer| peer.rounds).into()
+    let ours = Ours {
+        row: "heartbeat",
+        name: "heartbeat",
+    };
+    let all = peers.map(|peer| peer.rounds);
+    let title = format!("a steady heartbeat, {setting}");
+    Rounds::table(id, title, &[ours], &all)
 }
 
 fn main() {
@@ -183,30 +186,11 @@ fn main() {
         "The price of a steady heartbeat, beside its peers.",
         &NUMBERS,
     );
-    let load = machine::load_average();
-    let machine = machine::describe(&Server::builder().without_module().start(), load);
-    machine::print(&machine);
-    println!(
-        "redis-benchmark -P {} -c 50 -r {}, {} rounds on each of {} pairs of servers",
-        options.get("pipeline"),
-        options.get("ids"),
-        options.get("rounds"),
-        options.get("servers"),
-    );
-    let memory = measure(&options, false);
-    let memory = rounds::show("no append-only file", "heartbeat", &memory);
-    let file = measure(&options, true);
-    let file = rounds::show("append-only file, fsync every second", "heartbeat", &file);
-    let figures = json!({
-        "machine": machine,
-        "quick": options.quick,
-        "ids": options.get("ids"),
-        "servers": options.get("servers"),
-        "rounds": options.get("rounds"),
-        "pipeline": options.get("pipeline"),
-        "no append-only file": memory,
-        "appendfsync everysec": file,
-        "load_average_after": machine::load_average(),
-    });
-    figures::write("heartbeat", &figures);
+    let mut report = figures::begin("heartbeat", &options);
+    let rounds = figures::BOTH.len() * options.get("servers") * options.get("rounds");
+    let mut progress = Progress::start("heartbeat", rounds);
+    for setting in figures::BOTH {
+        report.table(measure(&options, setting, &mut progress));
+    }
+    report.finish();
 }
