@@ -14,8 +14,7 @@ use common::options::Number;
 use common::recipe::PlainHeartbeat;
 use common::scenarios::info;
 use common::turns::{self, Turn};
-use common::{figures, fleets, machine, rounds, Options, Rounds};
-use serde_json::json;
+use common::{figures, fleets, machine, Options, Ours, Progress, Rounds, Table};
 use support::*;
 
 const NUMBERS: [Number; 5] = [
@@ -131,46 +130,53 @@ impl Set {
     }
 }
 
-/// What redis-benchmark sends, to which server; `None`: the client of the plain recipe.
-type Row = (&'static str, On, Option<Vec<String>>);
+/// A row of the table: what redis-benchmark sends, to which server; `None`: the client of the plain
+/// recipe.
+type Row = (Rounds, On, Option<Vec<String>>);
 
 fn rows(sha: &str) -> Vec<Row> {
     // A time at which the devices are alive: the script looks.
     let now = now_ms().to_string();
-    let row = |name, on, words: &[&str]| -> Row {
+    let row = |id, name, on, words: &[&str]| -> Row {
         let words = words.iter().map(|word| (*word).to_owned()).collect();
-        (name, on, Some(words))
+        (Rounds::new(id, name), on, Some(words))
     };
     let beat = ["DEVICE.HEARTBEAT", "d-__rand_int__"];
-    let stamp = ["HSET", STATE, "last_seen", &now];
+    let lua = ["EVALSHA", sha, "1", STATE, "60000"];
+    let naive = ["NAIVE.HEARTBEAT", "d-__rand_int__", "90000"];
+    let hset = ["HSET", STATE, "last_seen", &now];
+    let setex = ["SETEX", HEARTBEAT, "90000", "1"];
     let log = ["XADD", "log", "MAXLEN", "~", "100000", "*"];
     let log = [&log[..], &["device_id", "d-__rand_int__", "seen", &now]].concat();
+    let with_documents = "the same, with documents";
+    let recipe = Rounds::new("recipe", "plain recipe, two round trips");
     vec![
-        row("DEVICE.HEARTBEAT", On::Ours, &beat),
-        row("the same with documents", On::OursWithDocuments, &beat),
-        ("plain recipe, two round trips", On::Recipe, None),
+        row("heartbeat", "DEVICE.HEARTBEAT", On::Ours, &beat),
+        row("documents", with_documents, On::OursWithDocuments, &beat),
+        (recipe, On::Recipe, None),
+        row("lua", "Lua, the same", On::Plain, &lua),
+        row("naive", "naive module, RM_Call", On::Naive, &naive),
+        row("hset", "HSET", On::Plain, &hset),
         row(
-            "Lua, the same",
-            On::Plain,
-            &["EVALSHA", sha, "1", STATE, "60000"],
+            "hset_documents",
+            "HSET, with documents",
+            On::PlainWithDocuments,
+            &hset,
         ),
-        row(
-            "naive module, RM_Call",
-            On::Naive,
-            &["NAIVE.HEARTBEAT", "d-__rand_int__", "90000"],
-        ),
-        row("HSET", On::Plain, &stamp),
-        row("HSET with documents", On::PlainWithDocuments, &stamp),
-        row("SETEX", On::Plain, &["SETEX", HEARTBEAT, "90000", "1"]),
-        row("XADD", On::Plain, &log),
-        row("PING", On::Plain, &["PING"]),
+        row("setex", "SETEX", On::Plain, &setex),
+        row("xadd", "XADD", On::Plain, &log),
+        row("ping", "PING", On::Plain, &["PING"]),
     ]
 }
 
 /// One table: all rounds on all sets of servers, with or without an append-only file.
-fn measure(options: &Options, append_only: bool) -> Vec<Rounds> {
+fn measure(
+    options: &Options,
+    (id, setting, append_only): (&str, &str, bool),
+    progress: &mut Progress,
+) -> Table {
     let (ids, pipeline) = (options.get("ids"), options.get("pipeline"));
-    let mut all: Vec<Rounds> = rows("").iter().map(|row| Rounds::new(row.0)).collect();
+    let mut all: Vec<Rounds> = rows("").into_iter().map(|(rounds, ..)| rounds).collect();
     for _ in 0..options.get("servers") {
         let start_ms = now_ms();
         let set = Set::start(ids, append_only);
@@ -193,12 +199,24 @@ fn measure(options: &Options, append_only: bool) -> Vec<Rounds> {
         });
         let mut turns: Vec<Turn<'_>> = turns.collect();
         let milliseconds = options.get("milliseconds");
-        turns::take(&mut turns, &mut all, options.get("rounds"), milliseconds);
+        turns::take(
+            &mut turns,
+            &mut all,
+            options.get("rounds"),
+            milliseconds,
+            || {
+                progress.round(setting);
+            },
+        );
         drop(turns);
         set.check(ids, start_ms);
     }
-    eprintln!();
-    all
+    let ours = Ours {
+        row: "heartbeat",
+        name: "heartbeat",
+    };
+    let title = format!("a steady heartbeat, {setting}");
+    Rounds::table(id, title, &[ours], &all)
 }
 
 fn main() {
@@ -206,31 +224,12 @@ fn main() {
         "The price of a steady heartbeat, beside its peers.",
         &NUMBERS,
     );
-    let load = machine::load_average();
+    let mut report = figures::begin("heartbeat", &options);
     machine::pin_this_client();
-    let machine = machine::describe(&Server::builder().without_module().start(), load);
-    machine::print(&machine);
-    println!(
-        "redis-benchmark -P {} -c 50 -r {}, {} rounds on each of {} sets of servers",
-        options.get("pipeline"),
-        options.get("ids"),
-        options.get("rounds"),
-        options.get("servers"),
-    );
-    let memory = measure(&options, false);
-    let memory = rounds::show("no append-only file", "heartbeat", &memory);
-    let file = measure(&options, true);
-    let file = rounds::show("append-only file, fsync every second", "heartbeat", &file);
-    let figures = json!({
-        "machine": machine,
-        "quick": options.quick,
-        "ids": options.get("ids"),
-        "servers": options.get("servers"),
-        "rounds": options.get("rounds"),
-        "pipeline": options.get("pipeline"),
-        "no append-only file": memory,
-        "appendfsync everysec": file,
-        "load_average_after": machine::load_average(),
-    });
-    figures::write("heartbeat", &figures);
+    let rounds = figures::BOTH.len() * options.get("servers") * options.get("rounds");
+    let mut progress = Progress::start("heartbeat", rounds);
+    for setting in figures::BOTH {
+        report.table(measure(&options, setting, &mut progress));
+    }
+    report.finish();
 }

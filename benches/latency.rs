@@ -16,8 +16,7 @@ use common::load::{bring_online, command, write_plain, Form};
 use common::options::Number;
 use common::scenarios::info;
 use common::scripts::{self, append, Scripts};
-use common::{figures, fleets, machine, Options, Spread, Table};
-use serde_json::{json, Value};
+use common::{figures, fleets, machine, Cell, Column, Options, Plot, Progress, Spread, Table};
 use support::*;
 
 const NUMBERS: [Number; 5] = [
@@ -56,13 +55,18 @@ const NUMBERS: [Number; 5] = [
 const SCRIPT: &str = include_str!("lua/heartbeat.lua");
 const BODY: &[u8] = &[b'x'; 100];
 
+/// Its id, and its name.
+type Row = (&'static str, &'static str);
+
+type Check = dyn Fn(&Server, usize);
+
 /// One peer: a server of its own and its clients.
 struct Peer {
-    name: &'static str,
+    row: Row,
     server: Server,
     clients: Clients<Box<dyn Dialogue>>,
     /// Looks at the server afterwards: how many operations were done.
-    check: Box<dyn Fn(&Server, usize)>,
+    check: Box<Check>,
 }
 
 /// One request for each operation, of one device after the other; whatever is answered.
@@ -168,7 +172,7 @@ struct Maker<'a> {
 impl Maker<'_> {
     fn peer(
         &self,
-        name: &'static str,
+        row: Row,
         server: Server,
         dialogue: &dyn Fn(usize) -> Box<dyn Dialogue>,
         check: impl Fn(&Server, usize) + 'static,
@@ -177,7 +181,7 @@ impl Maker<'_> {
         let clients = Clients::connect(&server, lines.map(dialogue));
         let check = Box::new(check);
         Peer {
-            name,
+            row,
             server,
             clients,
             check,
@@ -187,7 +191,7 @@ impl Maker<'_> {
     /// Each connection has devices of its own.
     fn requests(
         &self,
-        name: &'static str,
+        row: Row,
         server: Server,
         args: &dyn Fn(usize, usize) -> Vec<String>,
         check: impl Fn(&Server, usize) + 'static,
@@ -198,7 +202,7 @@ impl Maker<'_> {
             let write = |number, turn, out: &mut Vec<u8>| append(out, &args(number, turn));
             Box::new(Requests::new(&devices, write))
         };
-        self.peer(name, server, &dialogue, check)
+        self.peer(row, server, &dialogue, check)
     }
 
     fn heartbeats(&self) -> [Peer; 3] {
@@ -216,19 +220,19 @@ impl Maker<'_> {
         };
         [
             self.requests(
-                "DEVICE.HEARTBEAT",
+                ("heartbeat", "DEVICE.HEARTBEAT"),
                 ours,
                 &|number, _| words(&["DEVICE.HEARTBEAT", &id(number)]),
                 seen,
             ),
             self.requests(
-                "heartbeat in Lua",
+                ("heartbeat_lua", "heartbeat in Lua"),
                 scripted,
                 &|number, _| words(&["EVALSHA", &sha, "1", &state(number), "60000"]),
                 |_, _| {},
             ),
             self.requests(
-                "HSET",
+                ("hset", "HSET"),
                 bare,
                 &|number, _| words(&["HSET", &state(number), "last_seen", &now]),
                 |_, _| {},
@@ -258,13 +262,13 @@ impl Maker<'_> {
         };
         [
             self.requests(
-                "DEVICE.SHADOW.SET",
+                ("set", "DEVICE.SHADOW.SET"),
                 ours,
                 &|number, turn| scripts::module_set(&id(number), &desired_patch(number, turn)),
                 check,
             ),
             self.requests(
-                "the same in Lua",
+                ("set_lua", "the same in Lua"),
                 plain,
                 &|number, turn| lua.set(&id(number), &desired_patch(number, turn)),
                 check,
@@ -294,8 +298,18 @@ impl Maker<'_> {
             assert_eq!(added as usize, done);
         };
         [
-            self.peer("QUEUE.ADD, GET, ACK", ours, &message(true), check),
-            self.peer("XADD, XREADGROUP, XACK+XDEL", plain, &message(false), check),
+            self.peer(
+                ("queue", "QUEUE.ADD, GET, ACK"),
+                ours,
+                &message(true),
+                check,
+            ),
+            self.peer(
+                ("stream", "XADD, XREADGROUP, XACK+XDEL"),
+                plain,
+                &message(false),
+                check,
+            ),
         ]
     }
 
@@ -314,17 +328,21 @@ struct Results {
     half: Vec<Served>,
 }
 
-fn measure(options: &Options, append_only: bool) -> Vec<(&'static str, Results)> {
+fn measure(
+    options: &Options,
+    (setting, append_only): (&str, bool),
+    progress: &mut Progress,
+) -> Vec<(Row, Results)> {
     let maker = Maker {
         options,
         append_only,
     };
     let time = Duration::from_millis(options.get("milliseconds") as u64);
-    let mut all: Vec<(&'static str, Results)> = Vec::new();
+    let mut all: Vec<(Row, Results)> = Vec::new();
     for _ in 0..options.get("servers") {
         let mut peers = maker.all();
         if all.is_empty() {
-            all.extend(peers.iter().map(|peer| (peer.name, Results::default())));
+            all.extend(peers.iter().map(|peer| (peer.row, Results::default())));
         }
         // A first run warms up and tells what the server can do.
         let warm = |peer: &mut Peer| peer.clients.run(None, time / 2).rate;
@@ -335,44 +353,30 @@ fn measure(options: &Options, append_only: bool) -> Vec<(&'static str, Results)>
                 let (clients, (_, results)) = (&mut peers[at].clients, &mut all[at]);
                 results.half.push(clients.run(Some(most[at] / 2.0), time));
                 results.full.push(clients.run(None, time));
-                eprint!(".");
             }
+            progress.round(setting);
         }
         for peer in &peers {
             (peer.check)(&peer.server, peer.clients.done);
         }
     }
-    eprintln!();
     all
 }
 
-/// Operations per second, and percentiles of what they took.
-const COLUMNS: [(&str, f64); 3] = [("p50 us", 0.5), ("p99 us", 0.99), ("p99.9 us", 0.999)];
-
-fn show(title: &str, all: &[(&'static str, Vec<Served>)]) -> Value {
-    println!("\n{title}");
-    let mut table = Table::new(["command", "k/s", "p50 us", "p99 us", "p99.9 us"]);
-    let mut file = serde_json::Map::new();
-    for (name, rounds) in all {
-        let rates = Spread::new(rounds.iter().map(|round| round.rate).collect());
-        let mut row = vec![(*name).to_owned(), format!("{:.1}", rates.median() / 1e3)];
-        let mut figures = json!({"per_second": rates.rounds()});
-        for (column, share) in COLUMNS {
-            let of_rounds = rounds.iter().map(|round| round.micros.percentile(share));
-            let spread = Spread::new(of_rounds.collect());
-            row.push(format!(
-                "{:.0} ({:.0}-{:.0})",
-                spread.median(),
-                spread.min(),
-                spread.max()
-            ));
-            figures[column] = spread.rounds();
-        }
-        table.row(row);
-        file.insert((*name).to_owned(), figures);
+/// Rates and percentiles of each peer under one kind of load.
+fn table(id: &str, title: String, all: &[(Row, Vec<Served>)]) -> Table {
+    let mut table = Table::new(id, title, "command")
+        .column(Column::new("rate", "", "k/s").median_only())
+        .percentiles("us", Some(0))
+        .plot(Plot::Percentiles);
+    for ((id, name), rounds) in all {
+        let rates = rounds.iter().map(|round| round.rate / 1e3).collect();
+        let rate = Cell::of(&Spread::new(rates));
+        let micros: Vec<Spread> = rounds.iter().map(|round| round.micros.clone()).collect();
+        let cells = [rate].into_iter().chain(Cell::percentiles(&micros));
+        table.row(id, *name, cells);
     }
-    table.print();
-    Value::Object(file)
+    table
 }
 
 fn main() {
@@ -380,34 +384,20 @@ fn main() {
         "How long a request takes, at half and at full load.",
         &NUMBERS,
     );
-    let load = machine::load_average();
+    let mut report = figures::begin("latency", &options);
     machine::pin_this_client();
-    let machine = machine::describe(&Server::builder().without_module().start(), load);
-    machine::print(&machine);
-    let mut tables = serde_json::Map::new();
-    for (append_only, file) in [
-        (false, "no append-only file"),
-        (true, "appendfsync everysec"),
-    ] {
-        let results = measure(&options, append_only);
+    let rounds = figures::BOTH.len() * options.get("servers") * options.get("rounds");
+    let mut progress = Progress::start("latency", rounds);
+    for (id, setting, append_only) in figures::BOTH {
+        let results = measure(&options, (setting, append_only), &mut progress);
         let (half, full): (Vec<_>, Vec<_>) = results
             .into_iter()
-            .map(|(name, results)| ((name, results.half), (name, results.full)))
+            .map(|(row, results)| ((row, results.half), (row, results.full)))
             .unzip();
-        for (load, results) in [("half load", half), ("full load", full)] {
-            let title = format!("{load}, {file}");
-            tables.insert(title.clone(), show(&title, &results));
+        for (load, results) in [("half", half), ("full", full)] {
+            let title = format!("{load} load, {setting}");
+            report.table(table(&format!("{load}_{id}"), title, &results));
         }
     }
-    let figures = json!({
-        "machine": machine,
-        "quick": options.quick,
-        "ids": options.get("ids"),
-        "servers": options.get("servers"),
-        "rounds": options.get("rounds"),
-        "connections": options.get("connections"),
-        "tables": tables,
-        "load_average_after": machine::load_average(),
-    });
-    figures::write("latency", &figures);
+    report.finish();
 }

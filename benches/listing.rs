@@ -76,7 +76,10 @@ fn fleet(devices: usize) -> Server {
     });
     each(&server, 0..devices.div_ceil(100), |hundred, out| {
         let id = id(100 * hundred);
-        command(out, &[b"DEVICE.SHADOW.SET", id.as_bytes(), br#"{"on":true}"#]);
+        command(
+            out,
+            &[b"DEVICE.SHADOW.SET", id.as_bytes(), br#"{"on":true}"#],
+        );
     });
     server
 }
@@ -218,7 +221,9 @@ fn busy_micros(con: &mut Connection, words: &str) -> f64 {
         (found == name).then(|| figures.to_owned())
     });
     let micros = line.as_deref().and_then(|figures| {
-        let value = figures.split(',').find_map(|part| part.strip_prefix("usec="));
+        let value = figures
+            .split(',')
+            .find_map(|part| part.strip_prefix("usec="));
         value?.parse().ok()
     });
     micros.unwrap_or(0.0)
@@ -255,7 +260,12 @@ fn main() {
     progress.round("a fleet of its own");
     let mut con = server.connection();
     let times = options.get("questions");
-    report.table(ask(&mut con, ("count", "how many"), &counts(devices), times));
+    report.table(ask(
+        &mut con,
+        ("count", "how many"),
+        &counts(devices),
+        times,
+    ));
     progress.round("how many");
     report.table(ask(&mut con, ("page", "the first page"), &pages(), times));
     progress.round("the first page");
@@ -266,18 +276,30 @@ fn main() {
     let online = (0..devices).filter(|number| !is_offline(*number)).count();
     let offline = devices - online;
     let rows: [(&str, &str, usize, Ask); 4] = [
-        ("online", "DEVICE.LIST ONLINE COUNT 1000", online, |cursor| {
-            format!("DEVICE.LIST ONLINE COUNT 1000 CURSOR {cursor}")
-        }),
-        ("online_by_hand", "SSCAN devices:online COUNT 1000", online, |cursor| {
-            format!("SSCAN devices:online {cursor} COUNT 1000")
-        }),
-        ("offline", "DEVICE.LIST OFFLINE COUNT 1000", offline, |cursor| {
-            format!("DEVICE.LIST OFFLINE COUNT 1000 CURSOR {cursor}")
-        }),
-        ("of_type_online", "DEVICE.LIST TYPE t3 ONLINE COUNT 1000", online / TYPES, |cursor| {
-            format!("DEVICE.LIST TYPE t3 ONLINE COUNT 1000 CURSOR {cursor}")
-        }),
+        (
+            "online",
+            "DEVICE.LIST ONLINE COUNT 1000",
+            online,
+            |cursor| format!("DEVICE.LIST ONLINE COUNT 1000 CURSOR {cursor}"),
+        ),
+        (
+            "online_by_hand",
+            "SSCAN devices:online COUNT 1000",
+            online,
+            |cursor| format!("SSCAN devices:online {cursor} COUNT 1000"),
+        ),
+        (
+            "offline",
+            "DEVICE.LIST OFFLINE COUNT 1000",
+            offline,
+            |cursor| format!("DEVICE.LIST OFFLINE COUNT 1000 CURSOR {cursor}"),
+        ),
+        (
+            "of_type_online",
+            "DEVICE.LIST TYPE t3 ONLINE COUNT 1000",
+            online / TYPES,
+            |cursor| format!("DEVICE.LIST TYPE t3 ONLINE COUNT 1000 CURSOR {cursor}"),
+        ),
     ];
     let mut table = Table::new("walk", "all pages, one after the other", "command")
         .column(Column::new("seconds", "all pages", "s"))

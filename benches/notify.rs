@@ -115,7 +115,15 @@ impl Work for Raise {
                 Peer::Ours => words(
                     &mut self.out,
                     &[
-                        "ALERT.RAISE", id, alert, "SEVERITY", "2", "EVERY", EVERY_MS, "NOTIFY", "1",
+                        "ALERT.RAISE",
+                        id,
+                        alert,
+                        "SEVERITY",
+                        "2",
+                        "EVERY",
+                        EVERY_MS,
+                        "NOTIFY",
+                        "1",
                         user,
                     ],
                 ),
@@ -142,8 +150,22 @@ impl Work for Raise {
                 r#"{{"type":"alert","device_id":"{id}","alert":"{alert}","severity":2,"state":"firing","count":1,"timestamp":{now}}}"#
             );
             let event = [
-                "XADD", "devices:events", "MAXLEN", "~", "1000000", "*", "type", "alert",
-                "device_id", id, "alert", alert, "severity", "2", "state", "firing",
+                "XADD",
+                "devices:events",
+                "MAXLEN",
+                "~",
+                "1000000",
+                "*",
+                "type",
+                "alert",
+                "device_id",
+                id,
+                "alert",
+                alert,
+                "severity",
+                "2",
+                "state",
+                "firing",
             ];
             words(&mut self.out, &event);
             let (key, field) = (format!("alerts:user:{user}"), format!("{id} {alert}"));
@@ -194,12 +216,17 @@ fn raises(
         });
         let mut turns: Vec<Turn<'_>> = turns.collect();
         let (rounds, milliseconds) = (options.get("rounds"), options.get("milliseconds"));
-        turns::take(&mut turns, &mut all, rounds, milliseconds, || progress.round(setting));
+        turns::take(&mut turns, &mut all, rounds, milliseconds, || {
+            progress.round(setting)
+        });
         drop(turns);
         // Every one was told, and all of them to somebody.
         let mut con = servers[0].connection();
         assert_eq!(info(&mut con, "alerts_suppressed"), 0);
-        assert_eq!(info(&mut con, "alerts_new"), info(&mut con, "alert_notifications"));
+        assert_eq!(
+            info(&mut con, "alerts_new"),
+            info(&mut con, "alert_notifications")
+        );
         for server in &servers {
             let mut con = server.connection();
             let events = cmd!(con, "XINFO STREAM devices:events").fields()["entries-added"].int();
@@ -221,12 +248,25 @@ fn fill(peer: Peer, server: &Server, users: usize) {
     each(server, 0..users, |number, out| {
         let user = format!("u:{number:012}");
         match peer {
-            Peer::Ours => words(out, &["ALERT.NOTIFY", &user, "quota", r#"{"used":97}"#, "WAIT", "0"]),
+            Peer::Ours => words(
+                out,
+                &[
+                    "ALERT.NOTIFY",
+                    &user,
+                    "quota",
+                    r#"{"used":97}"#,
+                    "WAIT",
+                    "0",
+                ],
+            ),
             _ => {
                 let script = "redis.call('HSET', KEYS[1], 'quota', ARGV[1]) \
                               redis.call('ZADD', 'alerts:due', ARGV[2], ARGV[3]) return 1";
                 let key = format!("alerts:user:{user}");
-                words(out, &["EVAL", script, "1", &key, r#"{"used":97}"#, &now, &user]);
+                words(
+                    out,
+                    &["EVAL", script, "1", &key, r#"{"used":97}"#, &now, &user],
+                );
             }
         }
     });
@@ -309,7 +349,9 @@ fn batches(
             turn.of(users)
         });
         let mut turns: Vec<Turn<'_>> = turns.collect();
-        turns::take(&mut turns, &mut all, options.get("rounds"), 0, || progress.round(setting));
+        turns::take(&mut turns, &mut all, options.get("rounds"), 0, || {
+            progress.round(setting)
+        });
     }
     let ours = Ours {
         row: "batch",

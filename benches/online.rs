@@ -14,8 +14,7 @@ use common::load::command;
 use common::options::Number;
 use common::recipe::PlainHeartbeat;
 use common::turns::{self, Turn};
-use common::{figures, machine, rounds, Options, Rounds};
-use serde_json::json;
+use common::{figures, machine, Options, Ours, Progress, Rounds, Table};
 use support::*;
 
 const NUMBERS: [Number; 5] = [
@@ -65,11 +64,11 @@ enum Peer {
 impl Peer {
     const ALL: [Peer; 3] = [Peer::Ours, Peer::Lua, Peer::Recipe];
 
-    fn name(self) -> &'static str {
+    fn rounds(self) -> Rounds {
         match self {
-            Peer::Ours => "DEVICE.HEARTBEAT",
-            Peer::Lua => "Lua, the same",
-            Peer::Recipe => "plain recipe, two round trips",
+            Peer::Ours => Rounds::new("heartbeat", "DEVICE.HEARTBEAT"),
+            Peer::Lua => Rounds::new("lua", "Lua, the same"),
+            Peer::Recipe => Rounds::new("recipe", "plain recipe, two round trips"),
         }
     }
 
@@ -158,11 +157,15 @@ redis.call('DEL', KEYS[2])
 return 1";
 
 /// One table, with or without an append-only file.
-fn measure(options: &Options, append_only: bool) -> Vec<Rounds> {
+fn measure(
+    options: &Options,
+    (id, setting, append_only): (&str, &str, bool),
+    progress: &mut Progress,
+) -> Table {
     let (connections, pipeline) = (options.get("connections"), options.get("pipeline"));
     // Every connection sends whole pipelines, and nobody comes online twice.
     let ids = options.get("ids").div_ceil(connections * pipeline) * connections * pipeline;
-    let mut all: Vec<Rounds> = Peer::ALL.map(|peer| Rounds::new(peer.name())).into();
+    let mut all = Peer::ALL.map(Peer::rounds);
     for _ in 0..options.get("servers") {
         let start_ms = now_ms();
         let servers = Peer::ALL.map(|peer| peer.server(ids, append_only));
@@ -177,37 +180,30 @@ fn measure(options: &Options, append_only: bool) -> Vec<Rounds> {
             turn.of(ids)
         });
         let mut turns: Vec<Turn<'_>> = turns.collect();
-        turns::take(&mut turns, &mut all, options.get("rounds"), 0);
+        turns::take(&mut turns, &mut all, options.get("rounds"), 0, || {
+            progress.round(setting);
+        });
         drop(turns);
         for (peer, server) in pairs {
             peer.check(server, ids, start_ms, options.get("rounds"));
         }
     }
-    eprintln!();
-    all
+    let ours = Ours {
+        row: "heartbeat",
+        name: "heartbeat",
+    };
+    let title = format!("coming online, {setting}");
+    Rounds::table(id, title, &[ours], &all)
 }
 
 fn main() {
     let options = Options::read("The price of coming online, beside its peers.", &NUMBERS);
-    let load = machine::load_average();
+    let mut report = figures::begin("online", &options);
     machine::pin_this_client();
-    let machine = machine::describe(&Server::builder().without_module().start(), load);
-    machine::print(&machine);
-    let memory = measure(&options, false);
-    let memory = rounds::show("no append-only file", "heartbeat", &memory);
-    let file = measure(&options, true);
-    let file = rounds::show("append-only file, fsync every second", "heartbeat", &file);
-    let figures = json!({
-        "machine": machine,
-        "quick": options.quick,
-        "ids": options.get("ids"),
-        "servers": options.get("servers"),
-        "rounds": options.get("rounds"),
-        "connections": options.get("connections"),
-        "pipeline": options.get("pipeline"),
-        "no append-only file": memory,
-        "appendfsync everysec": file,
-        "load_average_after": machine::load_average(),
-    });
-    figures::write("online", &figures);
+    let rounds = figures::BOTH.len() * options.get("servers") * options.get("rounds");
+    let mut progress = Progress::start("online", rounds);
+    for setting in figures::BOTH {
+        report.table(measure(&options, setting, &mut progress));
+    }
+    report.finish();
 }

@@ -14,8 +14,7 @@ use std::time::Instant;
 use common::benchmark::pinned_server;
 use common::options::Number;
 use common::scenarios::info;
-use common::{figures, load, machine, rounds, Options, Rounds};
-use serde_json::{json, Value};
+use common::{figures, load, machine, Options, Ours, Progress, Rounds, Table};
 use support::*;
 
 const NUMBERS: [Number; 5] = [
@@ -73,13 +72,13 @@ impl Way {
         Way::RawInBatches,
     ];
 
-    fn name(self) -> &'static str {
+    fn rounds(self) -> Rounds {
         match self {
-            Way::Ours => "QUEUE.ADD, GET, ACK",
-            Way::OursInBatches => "QUEUE, GET and ACK of a batch",
-            Way::Raw => "XADD, XREADGROUP, XACK, XDEL",
-            Way::RawInBatches => "raw, all but XADD of a batch",
-            Way::RawWithLease => "raw, with XCLAIM for the lease",
+            Way::Ours => Rounds::new("ours", "QUEUE.ADD, GET, ACK"),
+            Way::OursInBatches => Rounds::new("ours", "QUEUE, GET and ACK of a batch"),
+            Way::Raw => Rounds::new("raw", "XADD, XREADGROUP, XACK, XDEL"),
+            Way::RawInBatches => Rounds::new("raw", "raw, all but XADD of a batch"),
+            Way::RawWithLease => Rounds::new("leased", "raw, with XCLAIM for the lease"),
         }
     }
 
@@ -293,10 +292,13 @@ impl Pair {
     }
 }
 
-/// The tables of one kind of servers: in pipelines, and one message after the other.
-fn measure(options: &Options, append_only: bool) -> [Vec<Rounds>; 2] {
-    let table = || Way::ALL.map(|way| Rounds::new(way.name())).into();
-    let mut tables: [Vec<Rounds>; 2] = [table(), table()];
+/// The tables of one kind of servers: in pipelines, in batches, and one message after the other.
+fn measure(
+    options: &Options,
+    (file, setting, append_only): (&str, &str, bool),
+    progress: &mut Progress,
+) -> [Table; 3] {
+    let mut tables = [Way::ALL.map(Way::rounds), Way::ALL.map(Way::rounds)];
     let (messages, batch) = (options.get("messages"), options.get("batch"));
     for _ in 0..options.get("servers") {
         let pair = Pair::start(options, append_only);
@@ -309,58 +311,42 @@ fn measure(options: &Options, append_only: bool) -> [Vec<Rounds>; 2] {
                     let (rate, micros) = pair.run(Way::ALL[at], messages, batch);
                     tables[table][at].add(rate, micros);
                 }
-                eprint!(".");
             }
+            progress.round(setting);
         }
         pair.check(options);
     }
-    eprintln!();
-    tables
+    let [pipelined, alone] = &tables;
+    let table = |id: &str, title: &str, all: &[Rounds]| {
+        let ours = Ours {
+            row: "ours",
+            name: "ours",
+        };
+        let (id, title) = (format!("{id}_{file}"), format!("{title}, {setting}"));
+        Rounds::table(&id, title, &[ours], all)
+    };
+    [
+        table(
+            "pipelines",
+            "message by message in pipelines",
+            &pipelined[..3],
+        ),
+        table("batches", "a batch in one command", &pipelined[3..]),
+        table("alone", "each step waits for its reply", &alone[..3]),
+    ]
 }
 
 fn main() {
     let options = Options::read("The price of a message's way through a queue.", &NUMBERS);
-    let load = machine::load_average();
+    let mut report = figures::begin("queue", &options);
     machine::pin_this_client();
-    let machine = machine::describe(&Server::builder().without_module().start(), load);
-    machine::print(&machine);
-    println!(
-        "one client, {} messages of {} bytes per pipeline, {} others leased, \
-         {} rounds on each of {} pairs of servers",
-        options.get("batch"),
-        BODY.len(),
-        options.get("leased"),
-        options.get("rounds"),
-        options.get("servers"),
-    );
-    let show = |title: &str, [pipelined, alone]: [Vec<Rounds>; 2]| {
-        let pipelined = show_both(&format!("{title}, in pipelines"), pipelined);
-        let alone = rounds::show(&format!("{title}, each step waits"), "ours", &alone[..3]);
-        json!({"in pipelines": pipelined, "each step waits": alone})
-    };
-    let memory = show("no append-only file", measure(&options, false));
-    let file = show(
-        "append-only file, fsync every second",
-        measure(&options, true),
-    );
-    let figures = json!({
-        "machine": machine,
-        "quick": options.quick,
-        "messages": options.get("messages"),
-        "leased": options.get("leased"),
-        "servers": options.get("servers"),
-        "rounds": options.get("rounds"),
-        "batch": options.get("batch"),
-        "no append-only file": memory,
-        "appendfsync everysec": file,
-        "load_average_after": machine::load_average(),
-    });
-    figures::write("queue", &figures);
-}
-
-/// Message by message against the raw commands, and batches against batches.
-fn show_both(title: &str, all: Vec<Rounds>) -> Value {
-    let single = rounds::show(&format!("{title}: message by message"), "ours", &all[..3]);
-    let batched = rounds::show(&format!("{title}: in batches"), "ours", &all[3..]);
-    json!({"message by message": single, "in batches": batched})
+    report.setting("body_bytes", BODY.len());
+    let rounds = figures::BOTH.len() * options.get("servers") * options.get("rounds");
+    let mut progress = Progress::start("queue", rounds);
+    for setting in figures::BOTH {
+        for table in measure(&options, setting, &mut progress) {
+            report.table(table);
+        }
+    }
+    report.finish();
 }

@@ -62,7 +62,10 @@ fn restart(server: &mut Server) -> (f64, f64) {
         let (_, after) = line.split_once("DB loaded from disk: ")?;
         after.split(' ').next()?.parse().ok()
     });
-    (took, said.unwrap_or_else(|| panic!("no word of the dump in\n{log}")))
+    (
+        took,
+        said.unwrap_or_else(|| panic!("no word of the dump in\n{log}")),
+    )
 }
 
 /// What came after a restart with the module.
@@ -129,7 +132,9 @@ fn main() {
     let (devices, rounds) = (options.get("devices"), options.get("rounds"));
     let mut progress = Progress::start("restart", rounds + 1);
     let (mut ours, mut plain) = servers(devices);
-    let bytes = fs::metadata(ours.dir().join("dump.rdb")).expect("the dump").len();
+    let bytes = fs::metadata(ours.dir().join("dump.rdb"))
+        .expect("the dump")
+        .len();
     report.setting("dump_bytes", bytes);
     progress.round("a fleet of its own");
 
@@ -161,11 +166,8 @@ fn main() {
         loading.row(id, name, [Cell::of(&seconds), Cell::of(&dump)]);
     }
     report.table(loading);
-    let mut whole = Table::new("whole", "after the first answer", "until").column(Column::new(
-        "seconds",
-        "",
-        "s",
-    ));
+    let mut whole = Table::new("whole", "after the first answer", "until")
+        .column(Column::new("seconds", "", "s"));
     let index = Spread::new(after.iter().map(|after| after.index).collect());
     whole.row("index", "the deadline index is whole", [Cell::of(&index)]);
     let checked = Spread::new(after.iter().map(|after| after.checked).collect());

@@ -18,8 +18,7 @@ use common::load::{beat, command};
 use common::options::Number;
 use common::recipe::PlainHeartbeat;
 use common::scripts::{append, module_reported};
-use common::{figures, machine, Options, Table};
-use serde_json::{json, Map};
+use common::{figures, Cell, Column, Options, Table};
 use support::*;
 
 const NUMBERS: [Number; 3] = [
@@ -145,24 +144,22 @@ fn send(server: &Server, ids: usize, times: usize, words: impl Fn(&str) -> Vec<S
 
 fn main() {
     let options = Options::read("What a heartbeat writes, in bytes.", &NUMBERS);
-    let load = machine::load_average();
-    let machine = machine::describe(&Server::builder().without_module().start(), load);
-    machine::print(&machine);
+    let mut report = figures::begin("volume", &options);
     let (ids, beats) = (options.get("ids"), options.get("beats"));
     let count = ids * beats;
     let own = |words: &[&str]| -> Vec<String> { words.iter().map(|word| (*word).into()).collect() };
-    let mut rows: Vec<(String, Written)> = Vec::new();
+    let mut rows: Vec<(&str, String, Written)> = Vec::new();
 
     let ours = Pair::with_module(fleets::ours(ids, true));
     let bytes = ours.measure(count, |server| {
         (0..beats).for_each(|_| beat(server, 0..ids, id, None));
     });
     assert_eq!(ours.oldest(ids), 0, "the replica has every heartbeat");
-    rows.push(("DEVICE.HEARTBEAT".into(), bytes));
+    rows.push(("heartbeat", "DEVICE.HEARTBEAT".into(), bytes));
 
     let (bytes, oldest) = told_on_at_times(&options);
     let interval = format!("the same, last-seen-interval {BEATS_PER_INTERVAL} times as long");
-    rows.push((interval, bytes));
+    rows.push(("interval", interval, bytes));
 
     let bare = Pair::without_module(fleets::plain(&ours.server, ids, true));
     let now = now_ms().to_string();
@@ -172,14 +169,14 @@ fn main() {
             own(&["HSET", &state(id), "last_seen", &now])
         });
     });
-    rows.push(("HSET".into(), bytes));
+    rows.push(("hset", "HSET".into(), bytes));
     let bytes = bare.measure(count, |server| {
         let key = |id: &str| format!("device:heartbeat:{id}");
         send(server, ids, beats, |id| {
             own(&["SETEX", &key(id), "90000", "1"])
         });
     });
-    rows.push(("SETEX".into(), bytes));
+    rows.push(("setex", "SETEX".into(), bytes));
     let sha = cmd!(bare.server.connection(), "SCRIPT LOAD", SCRIPT).text();
     let bytes = bare.measure(count, |server| {
         let state = |id: &str| format!("device:state:{id}");
@@ -187,7 +184,7 @@ fn main() {
             own(&["EVALSHA", &sha, "1", &state(id), "3600000"])
         });
     });
-    rows.push(("Lua".into(), bytes));
+    rows.push(("lua", "Lua".into(), bytes));
 
     let recipe = Pair::without_module(fleets::recipe(ids, true));
     let bytes = recipe.measure(count, |server| {
@@ -200,7 +197,7 @@ fn main() {
             }
         }
     });
-    rows.push(("plain recipe".into(), bytes));
+    rows.push(("recipe", "plain recipe".into(), bytes));
 
     let naive = Pair::without_module(fleets::naive(ids, true));
     let bytes = naive.measure(count, |server| {
@@ -208,7 +205,7 @@ fn main() {
             own(&["NAIVE.HEARTBEAT", id, "90000"])
         });
     });
-    rows.push(("naive module".into(), bytes));
+    rows.push(("naive", "naive module".into(), bytes));
 
     let bytes = ours.measure(count, |server| {
         for turn in 0..beats {
@@ -220,44 +217,43 @@ fn main() {
             });
         }
     });
-    rows.push(("HEARTBEAT REPORTED".into(), bytes));
+    rows.push(("reported", "HEARTBEAT REPORTED".into(), bytes));
     let bytes = ours.measure(ids, |server| {
         send(server, ids, 1, |id| own(&["DEVICE.OFFLINE", id]))
     });
-    rows.push(("going offline".into(), bytes));
+    rows.push(("offline", "going offline".into(), bytes));
     let bytes = ours.measure(ids, |server| {
         each(server, 0..ids, |number, out| {
             command(out, &[b"DEVICE.HEARTBEAT", id(number).as_bytes()]);
         });
     });
-    rows.push(("coming online".into(), bytes));
+    rows.push(("online", "coming online".into(), bytes));
 
-    println!("\nbytes for each, with ids of {} bytes", id(0).len());
-    let mut table = Table::new(["operation", "append-only file", "replication"]);
-    for (name, bytes) in &rows {
-        let cells = [bytes.file, bytes.stream].map(|bytes| format!("{bytes:.1}"));
-        table.row([name.clone()].into_iter().chain(cells));
+    let title = "bytes that one adds";
+    let mut table = Table::new("bytes", title, "operation")
+        .column(one_decimal("file", "append-only file"))
+        .column(one_decimal("stream", "replication"))
+        .bars("stream");
+    for (id, name, bytes) in rows {
+        let cells = [bytes.file, bytes.stream].map(Cell::once);
+        table.row(id, name, cells);
     }
-    table.print();
-    println!(
-        "with last-seen-interval {} ms a replica's last_seen was up to {oldest} ms too old",
-        options.get("period") * BEATS_PER_INTERVAL
-    );
-    let in_file = |(name, bytes): &(String, Written)| {
-        let bytes = json!({"append_only_file": bytes.file, "replication": bytes.stream});
-        (name.clone(), bytes)
-    };
-    let figures = json!({
-        "machine": machine,
-        "quick": options.quick,
-        "ids": ids,
-        "id_bytes": id(0).len(),
-        "beats": beats,
-        "bytes": rows.iter().map(in_file).collect::<Map<_, _>>(),
-        "interval_ms": options.get("period") * BEATS_PER_INTERVAL,
-        "replica_last_seen_behind_ms": oldest,
-    });
-    figures::write("volume", &figures);
+    report.table(table);
+    let interval = options.get("period") * BEATS_PER_INTERVAL;
+    let title = format!("last_seen with last-seen-interval {interval}");
+    let behind = Column::new("behind", "up to so much older on a replica", "ms").whole();
+    let mut table = Table::new("exactness", title, "").column(behind);
+    table.row("replica", "last_seen", [Cell::once(oldest as f64)]);
+    report.table(table);
+    report.setting("interval_ms", interval);
+    report.setting("id_bytes", id(0).len());
+    report.finish();
+}
+
+fn one_decimal(id: &str, title: &str) -> Column {
+    let decimals = Some(1);
+    let column = Column::new(id, title, "bytes");
+    Column { decimals, ..column }
 }
 
 /// Devices that beat once in a period, of which replicas are told once in several; also how much older

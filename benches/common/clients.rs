@@ -11,7 +11,8 @@ use std::net::TcpStream;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::figures::Spread;
+use devicestate_report::Spread;
+
 use crate::support::*;
 
 /// What a client asks, and what it makes of the replies.

@@ -53,7 +53,10 @@ pub fn reported(number: usize) -> Object {
     let measured = json!({"battery": 3.71, "co2": 480, "humidity": 41.5, "pressure": 1009.5,
                           "temperature": 20.25});
     document.insert("measured".into(), measured);
-    document.insert("network".into(), json!({"channel": 6, "retries": 0, "signal": -58}));
+    document.insert(
+        "network".into(),
+        json!({"channel": 6, "retries": 0, "signal": -58}),
+    );
     document.insert("uptime".into(), json!(3_600));
     document
 }
@@ -81,7 +84,7 @@ pub fn reported_patch(number: usize, turn: usize) -> Object {
     let step = turn as f64;
     object(json!({
         "measured": {"battery": 3.72 + step / 100.0, "co2": 500 + 10 * turn + number % 10,
-                     "humidity": 42.25 + step, "light": 1_100 + turn, "motion": turn % 2 == 0,
+                     "humidity": 42.25 + step, "light": 1_100 + turn, "motion": turn.is_multiple_of(2),
                      "pressure": 1_010.25 + step, "temperature": 21.25 + step * 0.25},
         "network": {"channel": 1 + 5 * (turn % 2), "retries": 1 + turn, "signal": -60 - turn as i64},
         "uptime": 100_000 + 10 * turn,

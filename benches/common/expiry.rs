@@ -6,7 +6,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::figures::Spread;
+use devicestate_report::Spread;
+
 use super::load::{command, pipeline};
 use super::machine;
 use super::scenarios::ping;

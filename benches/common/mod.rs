@@ -19,11 +19,9 @@ pub mod load;
 pub mod machine;
 pub mod options;
 pub mod recipe;
-pub mod rounds;
 pub mod scenarios;
 pub mod scripts;
 pub mod turns;
 
-pub use figures::{Spread, Table};
+pub use devicestate_report::{Cell, Column, Ours, Plot, Progress, Report, Rounds, Spread, Table};
 pub use options::Options;
-pub use rounds::Rounds;

@@ -9,7 +9,8 @@ use std::time::{Duration, Instant};
 
 use redis::{Connection, Value};
 
-use super::figures::Spread;
+use devicestate_report::Spread;
+
 use super::{load, machine};
 use crate::support::*;
 

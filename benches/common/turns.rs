@@ -37,8 +37,15 @@ pub fn drive(server: &Server, driver: &mut Driver, operations: usize) -> (f64, f
 }
 
 /// All of them in turn, `rounds` times, each time with another one first; `all` has one entry for
-/// each. A first run warms up and tells how many operations take so many milliseconds.
-pub fn take(turns: &mut [Turn<'_>], all: &mut [Rounds], rounds: usize, milliseconds: usize) {
+/// each. A first run warms up and tells how many operations take so many milliseconds. `is_over` hears
+/// of the end of each round.
+pub fn take(
+    turns: &mut [Turn<'_>],
+    all: &mut [Rounds],
+    rounds: usize,
+    milliseconds: usize,
+    mut is_over: impl FnMut(),
+) {
     assert_eq!(turns.len(), all.len());
     for turn in turns.iter_mut().filter(|turn| turn.operations == 0) {
         let (rate, _) = (turn.run)(milliseconds * 20);
@@ -50,7 +57,7 @@ pub fn take(turns: &mut [Turn<'_>], all: &mut [Rounds], rounds: usize, milliseco
             let operations = turns[at].operations;
             let (rate, micros) = (turns[at].run)(operations);
             all[at].add(rate, micros);
-            eprint!(".");
         }
+        is_over();
     }
 }

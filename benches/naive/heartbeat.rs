@@ -4,6 +4,9 @@
 //!
 //! `cargo build --release --example naive_heartbeat`
 
+// What the macro makes of this may crash the server on bytes that no bench sends.
+#![allow(clippy::disallowed_methods)]
+
 use redis_module::{
     redis_module, CallOptions, CallOptionsBuilder, CallResult, Context, NextArg, RedisError,
     RedisResult, RedisString, RedisValue,
