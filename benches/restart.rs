@@ -108,7 +108,10 @@ fn look_after(server: &Server, devices: usize) -> Afterwards {
 
 /// A fleet, and the same dump on a server without the module.
 fn servers(devices: usize) -> (Server, Server) {
-    let builder = Server::builder().config("devicestate.heartbeat-timeout", TIMEOUT_MS);
+    // The check that follows a load waits for the grace; nobody falls due meanwhile.
+    let builder = Server::builder()
+        .config("devicestate.heartbeat-timeout", TIMEOUT_MS)
+        .config("devicestate.restart-grace", 0);
     let ours = builder.start();
     bring_online(&ours, 0..devices, id, |_| TIMEOUT_MS);
     let saved = redis::cmd("SAVE").query::<()>(&mut patient(&ours));
