@@ -1,6 +1,6 @@
 //! The report of a bench, begun the same way by all.
 
-use devicestate_report::{Machine, Report};
+use devicestate_report::{server_version, Machine, Report};
 
 use super::{machine, Options};
 use crate::support::*;
@@ -18,8 +18,9 @@ pub fn begin(bench: &str, options: &Options) -> Report {
         pinned: machine::can_pin(),
         ..Machine::here()
     };
+    let server = Server::builder().without_module().start();
     let machine = Machine {
-        server: machine::server_version(&Server::builder().without_module().start()),
+        server: server_version(&cmd!(server.connection(), "INFO", "server").text()),
         ..machine
     };
     println!("{}", machine.line());

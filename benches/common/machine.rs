@@ -66,22 +66,3 @@ pub fn processor_seconds(server: &Server) -> f64 {
     });
     used.sum()
 }
-
-/// Name and version, such as `redis 7.0.15`.
-pub fn server_version(server: &Server) -> String {
-    let info = cmd!(server.connection(), "INFO", "server").text();
-    let field = |wanted: &str| {
-        let fields = info.lines().filter_map(|line| line.split_once(':'));
-        let mut values = fields.filter(|(name, _)| *name == wanted);
-        values.next().map(|(_, value)| value.trim())
-    };
-    // Valkey says redis_version too, for clients that look for it.
-    let version = match field("valkey_version") {
-        Some(version) => Some(("valkey", version)),
-        None => field("redis_version").map(|version| ("redis", version)),
-    };
-    version.map_or_else(
-        || panic!("no version in\n{info}"),
-        |(name, version)| format!("{name} {version}"),
-    )
-}

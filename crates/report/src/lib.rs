@@ -35,7 +35,7 @@ mod spread;
 mod table;
 mod terminal;
 
-pub use machine::Machine;
+pub use machine::{server_version, Machine};
 pub use number::shown;
 pub use progress::Progress;
 pub use report::{folder, Report};

@@ -60,6 +60,20 @@ impl Machine {
     }
 }
 
+/// Name and version of a server, such as `redis 7.0.15`, from its `INFO server`.
+pub fn server_version(info: &str) -> String {
+    let field = |wanted: &str| {
+        let mut fields = info.lines().filter_map(|line| line.split_once(':'));
+        fields.find(|(name, _)| *name == wanted)
+    };
+    // Valkey says redis_version too, for clients that look for it.
+    let version = field("valkey_version").or_else(|| field("redis_version"));
+    version.map_or_else(
+        || "unknown".to_owned(),
+        |(name, version)| format!("{} {}", name.trim_end_matches("_version"), version.trim()),
+    )
+}
+
 /// The load average over the last minute.
 pub fn load_average() -> f64 {
     let text = fs::read_to_string("/proc/loadavg").unwrap_or_default();
@@ -70,7 +84,7 @@ pub fn load_average() -> f64 {
 fn commit() -> Option<String> {
     let commit = output("git", &["rev-parse", "--short", "HEAD"])?;
     // The documents are made of the figures: that they differ is no change of what was measured.
-    let changed = output("git", &["status", "--porcelain", "--", ":/", ":!:/docs"])?;
+    let changed = output("git", &["status", "--porcelain", "--", ":/", ":(top,exclude)docs"])?;
     Some(match changed.is_empty() {
         true => commit,
         false => commit + "+",
@@ -81,4 +95,18 @@ fn output(program: &str, args: &[&str]) -> Option<String> {
     let output = Command::new(program).args(args).output().ok()?;
     let text = String::from_utf8(output.stdout).ok()?;
     output.status.success().then(|| text.trim().to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn valkey_is_not_taken_for_the_redis_it_imitates() {
+        let redis = "# Server\r\nredis_version:7.0.15\r\nredis_mode:standalone\r\n";
+        assert_eq!(server_version(redis), "redis 7.0.15");
+        let valkey = "redis_version:7.2.4\r\nserver_name:valkey\r\nvalkey_version:8.1.1\r\n";
+        assert_eq!(server_version(valkey), "valkey 8.1.1");
+        assert_eq!(server_version(""), "unknown");
+    }
 }
