@@ -26,14 +26,18 @@
 //! A figure is named by its way there, as in `heartbeat.no_aof.hset.rate`. Ratios are taken within a
 //! round; median and spread are those of the rounds.
 
+pub mod docs;
+pub mod figures;
 mod machine;
 mod number;
+pub mod plot;
 mod progress;
 mod report;
 mod rounds;
 mod spread;
 mod table;
-mod terminal;
+pub mod targets;
+pub mod terminal;
 
 pub use machine::{server_version, Machine};
 pub use number::shown;

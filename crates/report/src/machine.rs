@@ -84,7 +84,10 @@ pub fn load_average() -> f64 {
 fn commit() -> Option<String> {
     let commit = output("git", &["rev-parse", "--short", "HEAD"])?;
     // The documents are made of the figures: that they differ is no change of what was measured.
-    let changed = output("git", &["status", "--porcelain", "--", ":/", ":(top,exclude)docs"])?;
+    let changed = output(
+        "git",
+        &["status", "--porcelain", "--", ":/", ":(top,exclude)docs"],
+    )?;
     Some(match changed.is_empty() {
         true => commit,
         false => commit + "+",
