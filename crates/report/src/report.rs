@@ -26,7 +26,8 @@ pub struct Report {
     /// What it was run with: numbers of devices, rounds, bytes.
     pub settings: BTreeMap<String, Value>,
     pub tables: Vec<Table>,
-    /// Seconds since 1970.
+    /// Seconds since 1970; of no use to others.
+    #[serde(skip)]
     started: u64,
 }
 
