@@ -74,12 +74,14 @@ struct Afterwards {
     /// had its true one.
     known: f64,
     looked_at: f64,
+    /// The server's processor time until then, in microseconds for each device.
+    micros: f64,
     /// PING until then, in milliseconds.
     pings: Spread,
 }
 
 fn look_after(server: &Server, devices: usize) -> Afterwards {
-    let start = Instant::now();
+    let (start, used) = (Instant::now(), machine::processor_seconds(server));
     let enough = AtomicBool::new(false);
     thread::scope(|scope| {
         let pings = scope.spawn(|| ping(server, &enough));
@@ -93,12 +95,14 @@ fn look_after(server: &Server, devices: usize) -> Afterwards {
         };
         let known = wait(&|con| info(con, "deadline_index_devices") as usize == devices);
         let looked_at = wait(&|con| info(con, "looks") as usize >= devices);
+        let used = machine::processor_seconds(server) - used;
         enough.store(true, Ordering::Relaxed);
         let pings = pings.join().expect("the thread that sends PING");
         let millis = pings.iter().map(|(_, took)| took.as_secs_f64() * 1_000.0);
         Afterwards {
             known,
             looked_at,
+            micros: used * 1e6 / devices as f64,
             pings: Spread::new(millis.collect()),
         }
     })
@@ -165,16 +169,15 @@ fn main() {
     }
     report.table(loading);
     let mut whole = Table::new("whole", "after the first answer", "until")
-        .column(Column::new("seconds", "", "s"));
-    let known = Spread::new(after.iter().map(|after| after.known).collect());
-    whole.row(
-        "known",
-        "the deadline index knows every device",
-        [Cell::of(&known)],
-    );
-    let looked_at = Spread::new(after.iter().map(|after| after.looked_at).collect());
+        .column(Column::new("seconds", "", "s"))
+        .column(Column::new("server_us", "server time for each device", "us").median_only());
+    let each =
+        |figure: fn(&Afterwards) -> f64| Cell::of(&Spread::new(after.iter().map(figure).collect()));
+    let name = "the deadline index knows every device";
+    whole.row("known", name, [each(|after| after.known), None]);
     let name = "each was looked at and has its true deadline";
-    whole.row("whole", name, [Cell::of(&looked_at)]);
+    let cells = [each(|after| after.looked_at), each(|after| after.micros)];
+    whole.row("whole", name, cells);
     report.table(whole);
     let mut pings = Table::new("ping", "PING until then", "")
         .percentiles("ms", Some(2))
