@@ -61,13 +61,17 @@ enum Way {
     RawInBatches,
     /// As `Raw`, with the XCLAIM that sets when the lease ends: what a client would have to send.
     RawWithLease,
+    /// As `Raw`; before each XREADGROUP, an XAUTOCLAIM looks for what a dead worker has left. It knows
+    /// one idle time for all, and counts it from the last delivery: a worker cannot ask for more time.
+    RawWithAutoclaim,
 }
 
 impl Way {
-    const ALL: [Way; 5] = [
+    const ALL: [Way; 6] = [
         Way::Ours,
         Way::Raw,
         Way::RawWithLease,
+        Way::RawWithAutoclaim,
         Way::OursInBatches,
         Way::RawInBatches,
     ];
@@ -79,6 +83,7 @@ impl Way {
             Way::Raw => Rounds::new("raw", "XADD, XREADGROUP, XACK, XDEL"),
             Way::RawInBatches => Rounds::new("raw", "raw, all but XADD of a batch"),
             Way::RawWithLease => Rounds::new("leased", "raw, with XCLAIM for the lease"),
+            Way::RawWithAutoclaim => Rounds::new("autoclaim", "raw, XAUTOCLAIM before XREADGROUP"),
         }
     }
 
@@ -143,6 +148,19 @@ impl Client {
             false => (size, &b"1"[..]),
         };
         for _ in 0..gets {
+            if way == Way::RawWithAutoclaim {
+                let words: [&[u8]; 8] = [
+                    b"XAUTOCLAIM",
+                    b"q",
+                    b"work",
+                    b"w",
+                    b"86400000",
+                    b"0-0",
+                    b"COUNT",
+                    b"1",
+                ];
+                load::command(&mut self.out, &words);
+            }
             match way.is_ours() {
                 true => load::command(&mut self.out, &[b"QUEUE.GET", b"q", b"w", b"COUNT", count]),
                 false => load::command(
@@ -163,6 +181,9 @@ impl Client {
         }
         self.send();
         for _ in 0..gets {
+            if way == Way::RawWithAutoclaim {
+                assert!(self.read().ends_with(b"*0\r\n*0\r\n"), "nobody has died");
+            }
             assert!(self.read().starts_with(b"*1\r\n") || gets == 1);
         }
         if way == Way::RawWithLease {
@@ -329,10 +350,10 @@ fn measure(
         table(
             "pipelines",
             "message by message in pipelines",
-            &pipelined[..3],
+            &pipelined[..4],
         ),
-        table("batches", "a batch in one command", &pipelined[3..]),
-        table("alone", "each step waits for its reply", &alone[..3]),
+        table("batches", "a batch in one command", &pipelined[4..]),
+        table("alone", "each step waits for its reply", &alone[..4]),
     ]
 }
 
