@@ -10,6 +10,7 @@ pub mod alike;
 pub mod benchmark;
 pub mod client_merge;
 pub mod clients;
+pub mod dialogues;
 pub mod documents;
 pub mod driver;
 pub mod expiry;
