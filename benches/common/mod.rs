@@ -19,6 +19,8 @@ pub mod fleets;
 pub mod load;
 pub mod machine;
 pub mod options;
+pub mod questions;
+pub mod raises;
 pub mod recipe;
 pub mod scenarios;
 pub mod scripts;
