@@ -25,6 +25,7 @@ pub mod recipe;
 pub mod scenarios;
 pub mod scripts;
 pub mod turns;
+pub mod ways;
 
 pub use devicestate_report::{Cell, Column, Ours, Plot, Progress, Report, Rounds, Spread, Table};
 pub use options::Options;
