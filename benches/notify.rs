@@ -9,10 +9,9 @@ mod support;
 
 use std::time::Instant;
 
-use common::benchmark::pinned_server;
-use common::driver::{each, Driver, Wire, Work};
-use common::load::command;
+use common::driver::{each, Driver, Work};
 use common::options::Number;
+use common::raises::{words, Peer, Raise};
 use common::scenarios::info;
 use common::turns::{self, Turn};
 use common::{figures, machine, Options, Ours, Progress, Rounds, Table};
@@ -59,124 +58,7 @@ const NUMBERS: [Number; 6] = [
 
 /// What the module does for a raise, as a script.
 const SCRIPT: &str = include_str!("lua/alert_raise.lua");
-const EVERY_MS: &str = "86400000";
 const CONNECTIONS: usize = 16;
-
-/// Who does it.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Peer {
-    Ours,
-    Lua,
-    ByHand,
-}
-
-impl Peer {
-    fn server(self, append_only: bool) -> Server {
-        let builder = Server::builder();
-        let builder = match self {
-            Peer::Ours => builder,
-            _ => builder.without_module(),
-        };
-        pinned_server(builder, append_only)
-    }
-}
-
-fn words(out: &mut Vec<u8>, words: &[&str]) {
-    let words: Vec<&[u8]> = words.iter().map(|word| word.as_bytes()).collect();
-    command(out, &words);
-}
-
-/// Each operation raises an alert of a device that it did not have before, for a user of its own.
-struct Raise {
-    peer: Peer,
-    sha: String,
-    devices: Vec<usize>,
-    /// How many alerts each has.
-    raised: Vec<usize>,
-    out: Vec<u8>,
-}
-
-impl Work for Raise {
-    fn perform(&mut self, wire: &mut Wire, batch: &[(usize, usize)]) {
-        self.out.clear();
-        let mut fresh = Vec::with_capacity(batch.len());
-        for (place, _) in batch {
-            let number = self.devices[*place];
-            self.raised[*place] += 1;
-            let raise = [
-                format!("d:{number:012}"),
-                format!("alert-{}", self.raised[*place]),
-                format!("u:{number:012}"),
-            ];
-            fresh.push(raise);
-        }
-        for [id, alert, user] in &fresh {
-            match self.peer {
-                Peer::Ours => words(
-                    &mut self.out,
-                    &[
-                        "ALERT.RAISE",
-                        id,
-                        alert,
-                        "SEVERITY",
-                        "2",
-                        "EVERY",
-                        EVERY_MS,
-                        "NOTIFY",
-                        "1",
-                        user,
-                    ],
-                ),
-                Peer::Lua => words(
-                    &mut self.out,
-                    &["EVALSHA", &self.sha, "1", id, alert, "2", EVERY_MS, user],
-                ),
-                // Only the first to set the key tells.
-                Peer::ByHand => {
-                    let key = format!("alert:{id}:{alert}");
-                    words(&mut self.out, &["SET", &key, "1", "NX", "PX", EVERY_MS]);
-                }
-            }
-        }
-        wire.send(&self.out);
-        batch.iter().for_each(|_| wire.skip_reply());
-        if self.peer != Peer::ByHand {
-            return;
-        }
-        self.out.clear();
-        let now = now_ms().to_string();
-        for [id, alert, user] in &fresh {
-            let item = format!(
-                r#"{{"type":"alert","device_id":"{id}","alert":"{alert}","severity":2,"state":"firing","count":1,"timestamp":{now}}}"#
-            );
-            let event = [
-                "XADD",
-                "devices:events",
-                "MAXLEN",
-                "~",
-                "1000000",
-                "*",
-                "type",
-                "alert",
-                "device_id",
-                id,
-                "alert",
-                alert,
-                "severity",
-                "2",
-                "state",
-                "firing",
-            ];
-            words(&mut self.out, &event);
-            let (key, field) = (format!("alerts:user:{user}"), format!("{id} {alert}"));
-            words(&mut self.out, &["HSET", &key, &field, &item]);
-            words(&mut self.out, &["ZADD", "alerts:due", "NX", &now, user]);
-            words(&mut self.out, &["PUBLISH", "devices:alerts", &item]);
-        }
-        wire.send(&self.out);
-        (0..4 * batch.len()).for_each(|_| wire.skip_reply());
-    }
-}
 
 fn raises(
     options: &Options,
@@ -201,15 +83,8 @@ fn raises(
         });
         let sha = cmd!(servers[1].connection(), "SCRIPT LOAD", SCRIPT).text();
         let turns = PEERS.into_iter().zip(&servers).map(|(peer, server)| {
-            let work = |devices: &[usize]| -> Box<dyn Work> {
-                Box::new(Raise {
-                    peer,
-                    sha: sha.clone(),
-                    devices: devices.to_vec(),
-                    raised: vec![0; devices.len()],
-                    out: Vec::new(),
-                })
-            };
+            let work =
+                |devices: &[usize]| -> Box<dyn Work> { Box::new(Raise::new(peer, &sha, devices)) };
             let pipeline = options.get("pipeline");
             let mut driver = Driver::connect(server, CONNECTIONS, pipeline, ids, &work);
             Turn::new(move |operations| turns::drive(server, &mut driver, operations))

@@ -135,7 +135,8 @@ fn beat_at_rate(server: &Server, live: usize, rate: usize, enough: &AtomicBool) 
     let start = Instant::now();
     let mut sent = 0;
     while !enough.load(Ordering::Relaxed) {
-        let due = (start.elapsed().as_secs_f64() * rate as f64) as usize;
+        // What comes in until the next look goes out now, so that the rate is the one asked for at least.
+        let due = ((start.elapsed() + SLICE).as_secs_f64() * rate as f64) as usize;
         load::beat(server, sent..due, |number| live_id(number % live), None);
         sent = due;
         thread::sleep(SLICE);
