@@ -26,7 +26,9 @@ impl Figures {
         for bench in benches {
             match Report::read(folder, bench) {
                 Ok(report) if report.quick != quick => {
-                    missing.push(format!("{bench} ran for another purpose; run it again"));
+                    missing.push(format!(
+                        "{bench} ran with other sizes: run scripts/bench {bench}"
+                    ));
                 }
                 Ok(report) => reports.push(report),
                 Err(why) => missing.push(why),
