@@ -39,7 +39,7 @@ const NUMBERS: [Number; 6] = [
     Number {
         name: "milliseconds",
         meaning: "about how long each command runs in a round",
-        default: 2_000,
+        default: 1_000,
         quick: 50,
     },
     Number {

@@ -33,7 +33,7 @@ const NUMBERS: [Number; 5] = [
     Number {
         name: "messages",
         meaning: "messages that go their way in a round",
-        default: 100_000,
+        default: 40_000,
         quick: 2_000,
     },
     Number {

@@ -41,7 +41,7 @@ const NUMBERS: [Number; 6] = [
     Number {
         name: "milliseconds",
         meaning: "about how long each peer runs in a round",
-        default: 2_000,
+        default: 1_000,
         quick: 50,
     },
     Number {

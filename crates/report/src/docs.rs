@@ -139,8 +139,11 @@ fn minutes(seconds: u64) -> String {
 /// A table of GitHub's Markdown.
 pub fn markdown(rows: &[Vec<String>]) -> String {
     let line = |cells: &[String]| {
-        let cells: Vec<String> = cells.iter().map(|cell| cell.replace('|', "\\|")).collect();
-        format!("| {} |", cells.join(" | ")).replace("|  |", "| |")
+        let cells = cells.iter().map(|cell| match cell.as_str() {
+            "" => "| ".to_owned(),
+            cell => format!("| {} ", cell.replace('|', "\\|")),
+        });
+        cells.collect::<String>() + "|"
     };
     let mut lines: Vec<String> = rows.iter().map(|row| line(row)).collect();
     let columns = rows.first().map_or(0, Vec::len);

@@ -1,13 +1,12 @@
 //! The figures of several benches, found by their names.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 
 use crate::{Cell, Column, Report, Table};
 
-/// What was measured, by bench.
+/// What the benches have found, in the order in which they were asked for.
 #[derive(Debug, Default)]
-pub struct Figures(BTreeMap<String, Report>);
+pub struct Figures(Vec<Report>);
 
 /// One figure, and how it is written.
 #[derive(Debug, Clone, Copy)]
@@ -18,8 +17,7 @@ pub struct Figure<'a> {
 
 impl Figures {
     pub fn new(reports: impl IntoIterator<Item = Report>) -> Figures {
-        let reports = reports.into_iter();
-        Figures(reports.map(|r| (r.bench.clone(), r)).collect())
+        Figures(reports.into_iter().collect())
     }
 
     /// Reads the files of these benches; says of all that it can't read why.
@@ -28,7 +26,9 @@ impl Figures {
         for bench in benches {
             match Report::read(folder, bench) {
                 Ok(report) if report.quick != quick => {
-                    missing.push(format!("{bench} ran for another purpose; run it again"));
+                    missing.push(format!(
+                        "{bench} ran with other sizes: run scripts/bench {bench}"
+                    ));
                 }
                 Ok(report) => reports.push(report),
                 Err(why) => missing.push(why),
@@ -41,11 +41,11 @@ impl Figures {
     }
 
     pub fn reports(&self) -> impl Iterator<Item = &Report> {
-        self.0.values()
+        self.0.iter()
     }
 
     pub fn report(&self, bench: &str) -> Result<&Report, String> {
-        let report = self.0.get(bench);
+        let report = self.0.iter().find(|report| report.bench == bench);
         report.ok_or_else(|| format!("no figures of {bench}: run scripts/bench {bench}"))
     }
 

@@ -108,3 +108,35 @@ fn seconds() -> u64 {
     let now = SystemTime::now().duration_since(UNIX_EPOCH);
     now.map_or(0, |time| time.as_secs())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Cell, Column};
+
+    #[test]
+    fn what_is_written_is_read_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut report = Report::new("heartbeat", true, Machine::default());
+        report.setting("ids", 1_000);
+        let mut table = Table::new("t", "T", "").column(Column::new("rate", "", "k/s"));
+        table.row("hset", "HSET", [Cell::once(0.1)]);
+        table.row("ping", "PING", [None]);
+        report.tables.push(table.bars("rate"));
+        report.started = 0;
+        let text = serde_json::to_string(&report).unwrap();
+        fs::write(folder.path().join("heartbeat.json"), text).unwrap();
+        assert_eq!(Report::read(folder.path(), "heartbeat"), Ok(report));
+    }
+
+    #[test]
+    fn a_bench_that_must_run_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let why = || Report::read(folder.path(), "heartbeat").unwrap_err();
+        assert!(why().ends_with("run scripts/bench heartbeat"), "{}", why());
+        for text in ["", "{\"rate\": 1}", "{\"schema\": 0}", "{\"schema\": 1}"] {
+            fs::write(folder.path().join("heartbeat.json"), text).unwrap();
+            assert!(why().ends_with("run scripts/bench heartbeat"), "{}", why());
+        }
+    }
+}

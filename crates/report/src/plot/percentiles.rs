@@ -6,7 +6,7 @@ use plotters::coord::ranged1d::SegmentValue;
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
-use super::canvas::{svg, text, Area, COLOURS, LABEL};
+use super::canvas::{svg, text, Area, COLOURS, LABEL, LETTER, WIDTH};
 use super::{heading, origin};
 use crate::number::shown;
 use crate::{Cell, Report, Row, Table};
@@ -27,7 +27,7 @@ pub fn draw(report: &Report, table: &Table) -> Result<String, String> {
     // Percentiles lie powers of ten apart. Only a zero has no place on such an axis: it is drawn on
     // the lower edge.
     let positive = values.iter().copied().filter(|value| *value > 0.0);
-    let min = positive.fold(f64::INFINITY, f64::min).min(1.0);
+    let min = positive.reduce(f64::min).unwrap_or(1.0);
     let max = values.iter().copied().fold(min, f64::max);
     let edge = if values.contains(&0.0) {
         min / 2.0
@@ -40,7 +40,7 @@ pub fn draw(report: &Report, table: &Table) -> Result<String, String> {
     let unit = places.iter().flatten().next();
     let unit = unit.map_or("", |place| table.columns[*place].unit.as_str());
     let (heading, origin) = (heading(report, table), origin(report, table));
-    let legend_height = LEGEND_LINE * lines.len() as u32;
+    let legend_height = LEGEND_LINE * lines.len().div_ceil(legend_columns(&lines)) as u32;
     svg(&heading, &origin, legend_height + HEIGHT, |area| {
         let (above, below) = area.split_vertically(legend_height);
         legend(&above, &lines)?;
@@ -50,16 +50,36 @@ pub fn draw(report: &Report, table: &Table) -> Result<String, String> {
 
 /// The rows' names beside their colours.
 fn legend(area: &Area<'_>, lines: &[Line<'_>]) -> Result<(), String> {
+    let columns = legend_columns(lines);
     for (at, (row, _)) in lines.iter().enumerate() {
-        let y = (at as u32 * LEGEND_LINE) as i32 + LEGEND_LINE as i32 / 2;
-        let colour = colour(at).stroke_width(3);
-        let stroke = PathElement::new([(80, y), (104, y)], colour);
-        area.draw(&stroke).map_err(text)?;
+        let x = 80 + (at % columns) as i32 * (WIDTH as i32 - 80) / columns as i32;
+        let y = (at / columns * LEGEND_LINE as usize) as i32 + LEGEND_LINE as i32 / 2;
+        let strokes = match is_dashed(at) {
+            true => vec![(x, x + 10), (x + 14, x + 24)],
+            false => vec![(x, x + 24)],
+        };
+        for (from, to) in strokes {
+            let stroke = PathElement::new([(from, y), (to, y)], colour(at).stroke_width(3));
+            area.draw(&stroke).map_err(text)?;
+        }
         let centre = Pos::new(HPos::Left, VPos::Center);
         let style = LABEL.into_font().color(&BLACK).pos(centre);
-        area.draw_text(&row.name, &style, (114, y)).map_err(text)?;
+        area.draw_text(&row.name, &style, (x + 32, y))
+            .map_err(text)?;
     }
     Ok(())
+}
+
+/// Two, if names are short enough.
+fn legend_columns(lines: &[Line<'_>]) -> usize {
+    let names = lines.iter().map(|(row, _)| row.name.chars().count());
+    let longest = names.max().unwrap_or(0) * LETTER + 40;
+    1 + usize::from(lines.len() > 3 && longest < (WIDTH as usize - 80) / 2)
+}
+
+/// With more rows than colours, the others are told apart by this.
+fn is_dashed(at: usize) -> bool {
+    at >= COLOURS.len()
 }
 
 fn colour(at: usize) -> RGBColor {
@@ -110,8 +130,12 @@ fn fill(area: &Area<'_>, values: Range<f64>, unit: &str, lines: &[Line<'_>]) -> 
         let medians = points
             .iter()
             .map(|(x, cell)| (place(*x), cell.median.max(edge)));
-        let series = LineSeries::new(medians.clone(), colour.stroke_width(2));
-        chart.draw_series(series).map_err(text)?;
+        let line = medians.clone();
+        let drawn = match is_dashed(at) {
+            true => chart.draw_series(DashedLineSeries::new(line, 6, 4, colour.stroke_width(2))),
+            false => chart.draw_series(LineSeries::new(line, colour.stroke_width(2))),
+        };
+        drawn.map_err(text)?;
         let dots = medians.map(|point| Circle::new(point, 3, colour.filled()));
         chart.draw_series(dots).map_err(text)?;
         let whiskers = points.iter().filter(|(_, cell)| cell.max > cell.min);
