@@ -12,8 +12,7 @@ use common::benchmark::{pinned_server, redis_benchmark};
 use common::driver::each;
 use common::options::Number;
 use common::scenarios::info;
-use common::{figures, load, machine, rounds, Options, Rounds};
-use serde_json::{json, Value};
+use common::{figures, load, Options, Ours, Progress, Report, Rounds};
 use support::*;
 
 const NUMBERS: [Number; 6] = [
@@ -44,7 +43,7 @@ const NUMBERS: [Number; 6] = [
     Number {
         name: "milliseconds",
         meaning: "about how long each command runs in a round",
-        default: 2_000,
+        default: 1_000,
         quick: 50,
     },
     Number {
@@ -86,19 +85,26 @@ struct Peer {
 }
 
 impl Peer {
-    fn new(name: &'static str, on: On, ids: usize, args: &[&str]) -> Peer {
+    fn new(id: &str, name: &str, on: On, ids: usize, args: &[&str]) -> Peer {
         Peer {
             on,
             args: args.iter().map(|arg| (*arg).to_owned()).collect(),
             ids,
             requests: 0,
-            rounds: Rounds::new(name),
+            rounds: Rounds::new(id, name),
         }
     }
 }
 
-/// The first of each table is ours.
-fn tables(options: &Options, sha: &str) -> [(&'static str, &'static str, Vec<Peer>); 3] {
+/// A table: its id, what is measured, which row is compared with the others, and the rows.
+struct Rows {
+    id: &'static str,
+    title: &'static str,
+    ours: Ours<'static>,
+    peers: Vec<Peer>,
+}
+
+fn tables(options: &Options, sha: &str) -> [Rows; 3] {
     let (ids, users) = (options.get("ids"), options.get("users"));
     let device = format!("d:{RANDOM}");
     let raise = ["ALERT.RAISE", &device, "hot", "SEVERITY", "2"];
@@ -110,49 +116,51 @@ fn tables(options: &Options, sha: &str) -> [(&'static str, &'static str, Vec<Pee
     let inside = r#"{"t":20}"#;
     let outside = r#"{"t":90}"#;
     let report = |kind: &str| format!("{kind}:{RANDOM}");
-    let beat = |name, kind: &str, value| {
+    let beat = |id, name, kind: &str, value| {
         let args = ["DEVICE.HEARTBEAT", &report(kind), "REPORTED", value];
-        Peer::new(name, On::Module, ids, &args)
+        Peer::new(id, name, On::Module, ids, &args)
     };
-    let batch = |name, on, users| {
-        let user = format!("u:{RANDOM}");
-        Peer::new(
-            name,
-            on,
-            users,
-            &["ALERT.BATCH", &user, "NOW", "LEASE", "1"],
-        )
-    };
+    let user = format!("u:{RANDOM}");
+    let fetch = ["ALERT.BATCH", &user, "NOW", "LEASE", "1"];
+    let batch = |id, name, on, users| Peer::new(id, name, on, users, &fetch);
+    let incrby = ["INCRBY", &report("i"), "1"];
     [
-        (
-            "a raise that is suppressed",
-            "ALERT.RAISE",
-            vec![
-                Peer::new("ALERT.RAISE, suppressed", On::Module, ids, &raise),
-                Peer::new("the same without options", On::Module, ids, &bare),
-                Peer::new("the same in Lua", On::Plain, ids, &lua),
-                Peer::new("INCRBY", On::Plain, ids, &["INCRBY", &report("i"), "1"]),
-                Peer::new("PING", On::Plain, ids, &["PING"]),
+        Rows {
+            id: "raise",
+            title: "a raise that is suppressed",
+            ours: ours("raise"),
+            peers: vec![
+                Peer::new("raise", "ALERT.RAISE, suppressed", On::Module, ids, &raise),
+                Peer::new("bare", "the same without options", On::Module, ids, &bare),
+                Peer::new("lua", "the same in Lua", On::Plain, ids, &lua),
+                Peer::new("incrby", "INCRBY", On::Plain, ids, &incrby),
+                Peer::new("ping", "PING", On::Plain, ids, &["PING"]),
             ],
-        ),
-        (
-            "a report of a type with a rule",
-            "report",
-            vec![
-                beat("a value outside, suppressed", "ruled", outside),
-                beat("a value inside", "calm", inside),
-                beat("a type without rules", "free", inside),
+        },
+        Rows {
+            id: "rule",
+            title: "a report of a type with a rule",
+            ours: ours("outside"),
+            peers: vec![
+                beat("outside", "a value outside, suppressed", "ruled", outside),
+                beat("inside", "a value inside", "calm", inside),
+                beat("free", "a type without rules", "free", inside),
             ],
-        ),
-        (
-            "fetching a batch",
-            "batch",
-            vec![
-                batch("with many users pending", On::ManyUsers, users),
-                batch("with 1 000 users pending", On::FewUsers, FEW_USERS),
+        },
+        Rows {
+            id: "batch",
+            title: "fetching a batch",
+            ours: ours("many"),
+            peers: vec![
+                batch("many", "with many users pending", On::ManyUsers, users),
+                batch("few", "with few users pending", On::FewUsers, FEW_USERS),
             ],
-        ),
+        },
     ]
+}
+
+fn ours(row: &'static str) -> Ours<'static> {
+    Ours { row, name: row }
 }
 
 /// Servers with the same devices; those of the users have nothing else.
@@ -248,70 +256,51 @@ impl Set {
 }
 
 /// All tables: all rounds on all sets of servers, with or without an append-only file.
-fn measure(options: &Options, append_only: bool) -> Value {
+fn measure(
+    options: &Options,
+    (file, setting, append_only): (&str, &str, bool),
+    progress: &mut Progress,
+    report: &mut Report,
+) {
     let plain = Server::builder().without_module().start();
     let sha = cmd!(plain.connection(), "SCRIPT LOAD", SCRIPT).text();
     let mut tables = tables(options, &sha);
     for _ in 0..options.get("servers") {
         let set = Set::start(options, append_only);
-        for peer in tables.iter_mut().flat_map(|(_, _, peers)| peers) {
+        for peer in tables.iter_mut().flat_map(|table| &mut table.peers) {
             set.warm_up(peer);
             // A first run tells how many make a round.
             let (rate, _) = set.run(peer, options.get("milliseconds") * 50);
             peer.requests = (rate * options.get("milliseconds") as f64 / 1_000.0) as usize + 1;
         }
         for round in 0..options.get("rounds") {
-            for (_, _, peers) in &mut tables {
+            for Rows { peers, .. } in &mut tables {
                 for at in 0..peers.len() {
                     let peer = (at + round) % peers.len();
                     let (rate, micros) = set.run(&peers[peer], peers[peer].requests);
                     peers[peer].rounds.add(rate, micros);
-                    eprint!(".");
                 }
             }
+            progress.round(setting);
         }
         set.check(options.get("ids"));
     }
-    eprintln!();
-    let file = if append_only {
-        "append-only file"
-    } else {
-        "no append-only file"
-    };
-    let shown = tables.map(|(title, ours, peers)| {
-        let all: Vec<Rounds> = peers.into_iter().map(|peer| peer.rounds).collect();
-        (title, rounds::show(&format!("{title}, {file}"), ours, &all))
-    });
-    shown
-        .into_iter()
-        .map(|(title, value)| (title.to_owned(), value))
-        .collect::<serde_json::Map<_, _>>()
-        .into()
+    for rows in tables {
+        let id = format!("{}_{file}", rows.id);
+        let title = format!("{}, {setting}", rows.title);
+        let all: Vec<Rounds> = rows.peers.into_iter().map(|peer| peer.rounds).collect();
+        report.table(Rounds::table(&id, title, &[rows.ours], &all));
+    }
 }
 
 fn main() {
     let options = Options::read("The price of an alert, beside its peers.", &NUMBERS);
-    let load = machine::load_average();
-    let machine = machine::describe(&Server::builder().without_module().start(), load);
-    machine::print(&machine);
-    println!(
-        "redis-benchmark -P {} -c 50 -r {}, {} rounds on each of {} sets of servers",
-        options.get("pipeline"),
-        options.get("ids"),
-        options.get("rounds"),
-        options.get("servers"),
-    );
-    let figures = json!({
-        "machine": machine,
-        "quick": options.quick,
-        "ids": options.get("ids"),
-        "users": options.get("users"),
-        "servers": options.get("servers"),
-        "rounds": options.get("rounds"),
-        "pipeline": options.get("pipeline"),
-        "no append-only file": measure(&options, false),
-        "appendfsync everysec": measure(&options, true),
-        "load_average_after": machine::load_average(),
-    });
-    figures::write("alert", &figures);
+    let mut report = figures::begin("alert", &options);
+    report.setting("few_users", FEW_USERS);
+    let rounds = figures::BOTH.len() * options.get("servers") * options.get("rounds");
+    let mut progress = Progress::start("alert", rounds);
+    for setting in figures::BOTH {
+        measure(&options, setting, &mut progress, &mut report);
+    }
+    report.finish();
 }

@@ -1,18 +1,20 @@
 //! The price of a steady heartbeat: `DEVICE.HEARTBEAT` beside what it replaces and beside the
-//! writes that are its lower bound, on two servers with the same data.
+//! writes that are its lower bound, on servers with the same data.
 //!
-//! `cargo build --release && cargo bench --bench heartbeat`, or `scripts/bench heartbeat`.
+//! `cargo build --release && cargo build --release --example naive_heartbeat &&
+//! cargo bench --bench heartbeat`, or `scripts/bench heartbeat`.
 
 mod common;
 #[path = "../tests/it/support/mod.rs"]
 mod support;
 
-use common::benchmark::{pinned_server, redis_benchmark};
-use common::load::{assert_alike, bring_online, write_plain, Form};
+use common::benchmark::redis_benchmark;
+use common::driver::{Driver, Work};
 use common::options::Number;
+use common::recipe::PlainHeartbeat;
 use common::scenarios::info;
-use common::{figures, machine, rounds, Options, Rounds};
-use serde_json::json;
+use common::turns::{self, Turn};
+use common::{figures, fleets, machine, Options, Ours, Progress, Rounds, Table};
 use support::*;
 
 const NUMBERS: [Number; 5] = [
@@ -24,20 +26,20 @@ const NUMBERS: [Number; 5] = [
     },
     Number {
         name: "servers",
-        meaning: "pairs of fresh servers: where the data lies in memory matters",
+        meaning: "sets of fresh servers: where the data lies in memory matters",
         default: 3,
         quick: 1,
     },
     Number {
         name: "rounds",
-        meaning: "interleaved rounds on each pair",
+        meaning: "interleaved rounds on each set",
         default: 3,
         quick: 2,
     },
     Number {
         name: "milliseconds",
         meaning: "about how long each command runs in a round",
-        default: 2_000,
+        default: 1_000,
         quick: 50,
     },
     Number {
@@ -48,134 +50,173 @@ const NUMBERS: [Number; 5] = [
     },
 ];
 
-/// The same step as a script: it reads what `DEVICE.HEARTBEAT` reads, decides by the server's
-/// clock whether the device is online and on time, writes `last_seen` and answers the same reply.
-const SCRIPT: &str = r#"
-local h = redis.call('HMGET', KEYS[1], 'version', 'last_seen', 'status', 'timeout')
-if not h[1] or h[3] ~= 'online' then return redis.error_reply('ERR not steady') end
-local t = redis.call('TIME')
-local now = t[1] * 1000 + math.floor(t[2] / 1000)
-local timeout = tonumber(h[4] or ARGV[1])
-if timeout ~= 0 and now - tonumber(h[2]) >= timeout then return redis.error_reply('ERR late') end
-redis.call('HSET', KEYS[1], 'last_seen', string.format('%.0f', now))
-return {0, 1, tonumber(h[1]), false, 0}
-"#;
+/// As many as redis-benchmark keeps.
+const CONNECTIONS: usize = 50;
+
+/// The same step as a script.
+const SCRIPT: &str = include_str!("lua/heartbeat.lua");
 
 /// `__rand_int__` is replaced by twelve digits in every command.
 const STATE: &str = "device:state:d-__rand_int__";
+const HEARTBEAT: &str = "device:heartbeat:d-__rand_int__";
 
-fn id(number: usize) -> String {
-    format!("d-{number:012}")
+/// Which server of a set a command goes to.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum On {
+    Ours,
+    /// The module; each device has two documents of 500 bytes.
+    OursWithDocuments,
+    /// The keys and fields of `Ours` without the module.
+    Plain,
+    /// The hashes of `OursWithDocuments` without the module.
+    PlainWithDocuments,
+    Naive,
+    Recipe,
 }
 
-/// One command that is measured.
-struct Peer {
-    on_module: bool,
-    args: Vec<String>,
-    /// How many are sent in a round.
-    requests: usize,
-    rounds: Rounds,
-}
-
-impl Peer {
-    fn new(name: &'static str, on_module: bool, args: &[&str]) -> Peer {
-        Peer {
-            on_module,
-            args: args.iter().map(|arg| (*arg).to_owned()).collect(),
-            requests: 0,
-            rounds: Rounds::new(name),
-        }
-    }
-}
-
-/// Two servers with the same devices: one with the module, one without.
-struct Pair {
-    module: Server,
+/// Fresh servers with the same devices in different forms.
+struct Set {
+    ours: Server,
+    ours_with_documents: Server,
     plain: Server,
-    ids: usize,
-    pipeline: usize,
+    plain_with_documents: Server,
+    naive: Server,
+    recipe: Server,
 }
 
-impl Pair {
-    fn start(options: &Options, append_only: bool) -> Pair {
-        let ids = options.get("ids");
-        // A fleet in order: every device was seen within the shortest of all timeouts.
-        let hour = Server::builder().config("devicestate.heartbeat-timeout", "1h");
-        let module = pinned_server(hour, append_only);
-        bring_online(&module, 0..ids, id, |_| 3_600_000);
-        let plain = pinned_server(Server::builder().without_module(), append_only);
-        write_plain(&plain, 0..ids, id, Form::LikeOurs);
-        assert_alike(&module, &plain, &format!("device:state:{}", id(0)));
-        Pair {
-            module,
+impl Set {
+    fn start(ids: usize, append_only: bool) -> Set {
+        let ours = fleets::ours(ids, append_only);
+        let ours_with_documents = fleets::ours_with_documents(ids, append_only);
+        let plain = fleets::plain(&ours, ids, append_only);
+        cmd!(plain.connection(), "SCRIPT LOAD", SCRIPT).text();
+        Set {
+            plain_with_documents: fleets::copied(&ours_with_documents, ids, append_only),
+            naive: fleets::naive(ids, append_only),
+            recipe: fleets::recipe(ids, append_only),
+            ours,
+            ours_with_documents,
             plain,
-            ids,
-            pipeline: options.get("pipeline"),
         }
     }
 
-    fn server(&self, peer: &Peer) -> &Server {
-        match peer.on_module {
-            true => &self.module,
-            false => &self.plain,
+    fn server(&self, on: On) -> &Server {
+        match on {
+            On::Ours => &self.ours,
+            On::OursWithDocuments => &self.ours_with_documents,
+            On::Plain => &self.plain,
+            On::PlainWithDocuments => &self.plain_with_documents,
+            On::Naive => &self.naive,
+            On::Recipe => &self.recipe,
         }
     }
 
-    /// Commands per second, and the server's processor time per command in microseconds.
-    fn run(&self, peer: &Peer, requests: usize) -> (f64, f64) {
-        let server = self.server(peer);
-        redis_benchmark(server, &peer.args, requests, self.pipeline, self.ids)
+    /// All devices are online still; those that every beat must write were all seen.
+    fn check(&self, ids: usize, start_ms: i64) {
+        for server in [&self.ours, &self.ours_with_documents] {
+            let mut con = server.connection();
+            let beats = info(&mut con, "heartbeats") as usize;
+            let offline = cmd!(con, "DEVICE.COUNT", "OFFLINE").int();
+            assert!(beats > ids && offline == 0, "the fleet was not steady");
+        }
+        for server in [
+            &self.ours,
+            &self.ours_with_documents,
+            &self.naive,
+            &self.recipe,
+        ] {
+            fleets::assert_seen_since(server, ids, start_ms);
+        }
     }
 }
 
-/// One table: all rounds on all pairs of servers, with or without an append-only file.
-fn measure(options: &Options, append_only: bool) -> Vec<Rounds> {
+/// A row of the table: what redis-benchmark sends, to which server; `None`: the client of the plain
+/// recipe.
+type Row = (Rounds, On, Option<Vec<String>>);
+
+fn rows(sha: &str) -> Vec<Row> {
     // A time at which the devices are alive: the script looks.
     let now = now_ms().to_string();
-    let plain = Server::builder().without_module().start();
-    let sha = cmd!(plain.connection(), "SCRIPT LOAD", SCRIPT).text();
-    let heartbeat_key = "device:heartbeat:d-__rand_int__";
-    let mut peers = [
-        Peer::new(
-            "DEVICE.HEARTBEAT",
-            true,
-            &["DEVICE.HEARTBEAT", "d-__rand_int__"],
+    let row = |id, name, on, words: &[&str]| -> Row {
+        let words = words.iter().map(|word| (*word).to_owned()).collect();
+        (Rounds::new(id, name), on, Some(words))
+    };
+    let beat = ["DEVICE.HEARTBEAT", "d-__rand_int__"];
+    let lua = ["EVALSHA", sha, "1", STATE, "60000"];
+    let naive = ["NAIVE.HEARTBEAT", "d-__rand_int__", "90000"];
+    let hset = ["HSET", STATE, "last_seen", &now];
+    let setex = ["SETEX", HEARTBEAT, "90000", "1"];
+    let log = ["XADD", "log", "MAXLEN", "~", "100000", "*"];
+    let log = [&log[..], &["device_id", "d-__rand_int__", "seen", &now]].concat();
+    let with_documents = "the same, with documents";
+    let recipe = Rounds::new("recipe", "plain recipe, two round trips");
+    vec![
+        row("heartbeat", "DEVICE.HEARTBEAT", On::Ours, &beat),
+        row("documents", with_documents, On::OursWithDocuments, &beat),
+        (recipe, On::Recipe, None),
+        row("lua", "Lua, the same", On::Plain, &lua),
+        row("naive", "naive module, RM_Call", On::Naive, &naive),
+        row("hset", "HSET", On::Plain, &hset),
+        row(
+            "hset_documents",
+            "HSET, with documents",
+            On::PlainWithDocuments,
+            &hset,
         ),
-        Peer::new(
-            "Lua, the same",
-            false,
-            &["EVALSHA", &sha, "1", STATE, "60000"],
-        ),
-        Peer::new("HSET", false, &["HSET", STATE, "last_seen", &now]),
-        Peer::new("SETEX", false, &["SETEX", heartbeat_key, "90000", "1"]),
-        Peer::new("PING", false, &["PING"]),
-    ];
+        row("setex", "SETEX", On::Plain, &setex),
+        row("xadd", "XADD", On::Plain, &log),
+        row("ping", "PING", On::Plain, &["PING"]),
+    ]
+}
+
+/// One table: all rounds on all sets of servers, with or without an append-only file.
+fn measure(
+    options: &Options,
+    (id, setting, append_only): (&str, &str, bool),
+    progress: &mut Progress,
+) -> Table {
+    let (ids, pipeline) = (options.get("ids"), options.get("pipeline"));
+    let mut all: Vec<Rounds> = rows("").into_iter().map(|(rounds, ..)| rounds).collect();
     for _ in 0..options.get("servers") {
-        let pair = Pair::start(options, append_only);
-        assert_eq!(
-            cmd!(pair.plain.connection(), "SCRIPT LOAD", SCRIPT).text(),
-            sha
-        );
-        // A first run of each warms up and tells how many make a round.
-        for peer in &mut peers {
-            let (rate, _) = pair.run(peer, options.get("milliseconds") * 50);
-            peer.requests = (rate * options.get("milliseconds") as f64 / 1_000.0) as usize + 1;
-        }
-        for round in 0..options.get("rounds") {
-            for at in 0..peers.len() {
-                let at = (at + round) % peers.len();
-                let (rate, micros) = pair.run(&peers[at], peers[at].requests);
-                peers[at].rounds.add(rate, micros);
-                eprint!(".");
+        let start_ms = now_ms();
+        let set = Set::start(ids, append_only);
+        let sha = cmd!(set.plain.connection(), "SCRIPT LOAD", SCRIPT).text();
+        let turns = rows(&sha).into_iter().map(|(_, on, words)| {
+            let server = set.server(on);
+            match words {
+                Some(words) => Turn::new(move |requests| {
+                    redis_benchmark(server, &words, requests, pipeline, ids)
+                }),
+                None => {
+                    let client = |devices: &[usize]| -> Box<dyn Work> {
+                        Box::new(PlainHeartbeat::new(devices))
+                    };
+                    let connections = CONNECTIONS.min(ids / pipeline).max(1);
+                    let mut driver = Driver::connect(server, connections, pipeline, ids, &client);
+                    Turn::new(move |beats| turns::drive(server, &mut driver, beats))
+                }
             }
-        }
-        let mut con = pair.module.connection();
-        let beats = info(&mut con, "heartbeats") as usize;
-        let offline = cmd!(con, "DEVICE.COUNT", "OFFLINE").int();
-        assert!(beats > pair.ids && offline == 0, "the fleet was not steady");
+        });
+        let mut turns: Vec<Turn<'_>> = turns.collect();
+        let milliseconds = options.get("milliseconds");
+        turns::take(
+            &mut turns,
+            &mut all,
+            options.get("rounds"),
+            milliseconds,
+            || {
+                progress.round(setting);
+            },
+        );
+        drop(turns);
+        set.check(ids, start_ms);
     }
-    eprintln!();
-    peers.map(|peer| peer.rounds).into()
+    let ours = Ours {
+        row: "heartbeat",
+        name: "heartbeat",
+    };
+    let title = format!("a steady heartbeat, {setting}");
+    Rounds::table(id, title, &[ours], &all)
 }
 
 fn main() {
@@ -183,30 +224,12 @@ fn main() {
         "The price of a steady heartbeat, beside its peers.",
         &NUMBERS,
     );
-    let load = machine::load_average();
-    let machine = machine::describe(&Server::builder().without_module().start(), load);
-    machine::print(&machine);
-    println!(
-        "redis-benchmark -P {} -c 50 -r {}, {} rounds on each of {} pairs of servers",
-        options.get("pipeline"),
-        options.get("ids"),
-        options.get("rounds"),
-        options.get("servers"),
-    );
-    let memory = measure(&options, false);
-    let memory = rounds::show("no append-only file", "heartbeat", &memory);
-    let file = measure(&options, true);
-    let file = rounds::show("append-only file, fsync every second", "heartbeat", &file);
-    let figures = json!({
-        "machine": machine,
-        "quick": options.quick,
-        "ids": options.get("ids"),
-        "servers": options.get("servers"),
-        "rounds": options.get("rounds"),
-        "pipeline": options.get("pipeline"),
-        "no append-only file": memory,
-        "appendfsync everysec": file,
-        "load_average_after": machine::load_average(),
-    });
-    figures::write("heartbeat", &figures);
+    let mut report = figures::begin("heartbeat", &options);
+    machine::pin_this_client();
+    let rounds = figures::BOTH.len() * options.get("servers") * options.get("rounds");
+    let mut progress = Progress::start("heartbeat", rounds);
+    for setting in figures::BOTH {
+        report.table(measure(&options, setting, &mut progress));
+    }
+    report.finish();
 }

@@ -11,7 +11,7 @@ use common::benchmark::pinned_server;
 use common::documents::TURNS;
 use common::driver::{Driver, Prepared, Work};
 use common::options::Number;
-use common::{figures, load, machine, rounds, Options, Rounds};
+use common::{figures, load, machine, Options, Ours, Progress, Rounds, Table};
 use devicestate_proto::v1::{DeviceMessage, Vitals};
 use prost::Message as _;
 use serde_json::{json, Value};
@@ -39,7 +39,7 @@ const NUMBERS: [Number; 6] = [
     Number {
         name: "milliseconds",
         meaning: "about how long each command runs in a round",
-        default: 2_000,
+        default: 1_000,
         quick: 50,
     },
     Number {
@@ -81,7 +81,7 @@ fn message(number: usize, turn: usize) -> DeviceMessage {
 }
 
 /// The same in JSON.
-fn report(number: usize, turn: usize) -> Value {
+fn report_of(number: usize, turn: usize) -> Value {
     json!({"vitals": {
         "battery_percent": 97,
         "rssi_dbm": -71,
@@ -97,7 +97,7 @@ fn ingest(number: usize, turn: usize, out: &mut Vec<u8>) {
 }
 
 fn heartbeat_reported(number: usize, turn: usize, out: &mut Vec<u8>) {
-    let (id, json) = (id(number), report(number, turn).to_string());
+    let (id, json) = (id(number), report_of(number, turn).to_string());
     let session = SESSION.to_string();
     let words = [
         "DEVICE.HEARTBEAT",
@@ -117,11 +117,11 @@ fn heartbeat(number: usize, _: usize, out: &mut Vec<u8>) {
 /// Writes the command for a device and a turn.
 type Writer = fn(usize, usize, &mut Vec<u8>);
 
-/// What is measured, and whether it reports; the first is ours.
-const COMMANDS: [(&str, Writer, bool); 3] = [
-    ("DEVICE.INGEST", ingest, true),
-    ("HEARTBEAT REPORTED", heartbeat_reported, true),
-    ("HEARTBEAT", heartbeat, false),
+/// The rows: what is sent, and whether it reports.
+const COMMANDS: [(&str, &str, Writer, bool); 3] = [
+    ("ingest", "DEVICE.INGEST", ingest, true),
+    ("json", "HEARTBEAT REPORTED", heartbeat_reported, true),
+    ("heartbeat", "HEARTBEAT", heartbeat, false),
 ];
 
 /// One row of a table: a server of its own.
@@ -166,21 +166,26 @@ impl Peer {
             let held = cmd!(con, "HGET", key, "reported_state");
             match count {
                 0 => assert!(held.is_nil(), "{number}"),
-                _ => assert_eq!(held.json(), report(number, (count - 1) % TURNS), "{number}"),
+                _ => assert_eq!(
+                    held.json(),
+                    report_of(number, (count - 1) % TURNS),
+                    "{number}"
+                ),
             }
         }
     }
 }
 
 /// One table: all rounds on all sets of servers, with or without an append-only file.
-fn measure(options: &Options, append_only: bool) -> Vec<Rounds> {
-    let mut all: Vec<Rounds> = COMMANDS
-        .iter()
-        .map(|(name, ..)| Rounds::new(name))
-        .collect();
+fn measure(
+    options: &Options,
+    (id, setting, append_only): (&str, &str, bool),
+    progress: &mut Progress,
+) -> Table {
+    let mut all = COMMANDS.map(|(id, name, ..)| Rounds::new(id, name));
     for _ in 0..options.get("servers") {
-        let start = |(_, write, _): &(_, Writer, _)| Peer::start(options, append_only, *write);
-        let mut peers: Vec<Peer> = COMMANDS.iter().map(start).collect();
+        let start = |(.., write, _): (_, _, Writer, _)| Peer::start(options, append_only, write);
+        let mut peers = COMMANDS.map(start);
         // A first run of each warms up and tells how many make a round.
         for peer in &mut peers {
             let (rate, _) = peer.run(options.get("milliseconds") * 10);
@@ -192,8 +197,8 @@ fn measure(options: &Options, append_only: bool) -> Vec<Rounds> {
                 let operations = peers[at].operations;
                 let (rate, micros) = peers[at].run(operations);
                 all[at].add(rate, micros);
-                eprint!(".");
             }
+            progress.round(setting);
         }
         for (peer, (.., reports)) in peers.iter().zip(COMMANDS) {
             if reports {
@@ -201,47 +206,24 @@ fn measure(options: &Options, append_only: bool) -> Vec<Rounds> {
             }
         }
     }
-    eprintln!();
-    all
+    let ours = Ours {
+        row: "ingest",
+        name: "ingest",
+    };
+    let title = format!("a report in protobuf, {setting}");
+    Rounds::table(id, title, &[ours], &all)
 }
 
 fn main() {
     let options = Options::read("The price of a report in protobuf, beside JSON.", &NUMBERS);
-    let load = machine::load_average();
+    let mut report = figures::begin("ingest", &options);
     machine::pin_this_client();
-    let machine = machine::describe(&Server::builder().without_module().start(), load);
-    machine::print(&machine);
-    let sizes = json!({
-        "message": message(0, 0).encoded_len(),
-        "json": report(0, 0).to_string().len(),
-    });
-    println!(
-        "{} devices, {} connections with {} devices per pipeline, {} rounds on each of {} sets of \
-         servers\nbytes: {sizes}",
-        options.get("ids"),
-        options.get("connections"),
-        options.get("pipeline"),
-        options.get("rounds"),
-        options.get("servers"),
-    );
-    let table = |append_only, file: &str| {
-        let title = format!("DEVICE.INGEST, {file}");
-        rounds::show(&title, "ingest", &measure(&options, append_only))
-    };
-    let memory = table(false, "no append-only file");
-    let file = table(true, "append-only file, fsync every second");
-    let figures = json!({
-        "machine": machine,
-        "quick": options.quick,
-        "bytes": sizes,
-        "ids": options.get("ids"),
-        "servers": options.get("servers"),
-        "rounds": options.get("rounds"),
-        "connections": options.get("connections"),
-        "pipeline": options.get("pipeline"),
-        "no append-only file": memory,
-        "appendfsync everysec": file,
-        "load_average_after": machine::load_average(),
-    });
-    figures::write("ingest", &figures);
+    report.setting("message_bytes", message(0, 0).encoded_len());
+    report.setting("json_bytes", report_of(0, 0).to_string().len());
+    let rounds = figures::BOTH.len() * options.get("servers") * options.get("rounds");
+    let mut progress = Progress::start("ingest", rounds);
+    for setting in figures::BOTH {
+        report.table(measure(&options, setting, &mut progress));
+    }
+    report.finish();
 }

@@ -10,7 +10,7 @@ mod support;
 use common::load::{bring_online, command, pipeline, write_plain, Form};
 use common::options::Number;
 use common::scenarios::info;
-use common::{documents, figures, machine, Options, Table};
+use common::{documents, figures, Cell, Column, Options, Progress, Table};
 use serde_json::json;
 use support::*;
 
@@ -29,8 +29,6 @@ const NUMBERS: [Number; 2] = [
     },
 ];
 
-/// The goal: bytes per bare device.
-const GOAL: f64 = 750.0;
 /// Long enough that nothing falls due meanwhile.
 const TIMEOUT_MS: u64 = 3_600_000;
 
@@ -67,20 +65,23 @@ fn per_key(server: &Server, devices: usize, prefix: &str) -> f64 {
     sum / keys.len() as f64
 }
 
+const HASH: &str = "hash, with its key";
+
 /// One form of the fleet: bytes per device, all in all and by part.
 struct Bytes {
     all: f64,
     /// The log of events, per entry: it has a bound of its own, whatever the size of the fleet, and
     /// is not counted in `all`.
     event: f64,
-    parts: Vec<(&'static str, f64)>,
+    parts: Vec<(&'static str, &'static str, f64)>,
 }
 
 impl Bytes {
     /// What no part accounts for: the tables of the keyspace, mostly.
     fn add_rest(&mut self) {
-        let known: f64 = self.parts.iter().map(|(_, bytes)| bytes).sum();
-        self.parts.push(("the rest", self.all - known));
+        let known: f64 = self.parts.iter().map(|(.., bytes)| bytes).sum();
+        self.parts
+            .push(("rest", "the rest: tables of the keyspace", self.all - known));
     }
 }
 
@@ -112,9 +113,9 @@ fn with_module(devices: usize, heartbeat_keys: bool) -> Bytes {
         all: all / n,
         event: (with_events - before - all) / events,
         parts: vec![
-            ("hash, with its key", hash),
-            ("four indexes", indexes / n),
-            ("deadline index", deadline_index / n),
+            ("hash", HASH, hash),
+            ("indexes", "four indexes", indexes / n),
+            ("deadlines", "deadline index", deadline_index / n),
         ],
     }
 }
@@ -136,12 +137,10 @@ fn plain(devices: usize) -> Bytes {
         all: (used(&server) - before) / n,
         event: 0.0,
         parts: vec![
+            ("hash", HASH, per_key(&server, devices, "device:state:")),
+            ("indexes", "three sets", sets / n),
             (
-                "hash, with its key",
-                per_key(&server, devices, "device:state:"),
-            ),
-            ("three sets", sets / n),
-            (
+                "heartbeat_key",
                 "heartbeat key",
                 per_key(&server, devices, "device:heartbeat:"),
             ),
@@ -246,89 +245,79 @@ fn at_rest(server: &Server, before: f64, devices: usize) -> f64 {
 
 fn main() {
     let options = Options::read("What a device costs in memory.", &NUMBERS);
-    let load = machine::load_average();
-    let machine = machine::describe(&Server::builder().without_module().start(), load);
-    machine::print(&machine);
+    let mut report = figures::begin("memory", &options);
+    let mut progress = Progress::start("memory", 4);
+    report.setting("id_bytes", id(0).len());
     let devices = options.get("devices");
     let mut ours = with_module(devices, true);
+    progress.round("bare devices");
     let without_keys = with_module(devices, false);
+    progress.round("without heartbeat keys");
     let key = ours.all - without_keys.all;
-    ours.parts.insert(2, ("heartbeat key (by difference)", key));
+    ours.parts
+        .insert(2, ("heartbeat_key", "heartbeat key, by difference", key));
     ours.add_rest();
     let mut plain = plain(devices);
     plain.add_rest();
+    progress.round("the plain recipe");
 
-    println!(
-        "\n{devices} devices with ids of {} bytes: bytes per device",
-        id(0).len()
-    );
-    let mut table = Table::new(["devicestate", "bytes"]);
-    table.row(["all".to_owned(), format!("{:.0}", ours.all)]);
-    for (name, bytes) in &ours.parts {
-        table.row([format!("  {name}"), format!("{bytes:.0}")]);
+    let bytes = || Column::new("bytes", "bytes", "").whole();
+    let parts = |id, title, form: &Bytes| {
+        let mut table = Table::new(id, title, "bytes per device").column(bytes());
+        table.row("all", "all", [Cell::once(form.all)]);
+        for (id, name, bytes) in &form.parts {
+            table.row(id, *name, [Cell::once(*bytes)]);
+        }
+        table
+    };
+    let mut bare = parts("bare", "a device at rest: devicestate", &ours);
+    for (id, name, bytes) in [
+        (
+            "without_keys",
+            "all, with heartbeat-keys no",
+            without_keys.all,
+        ),
+        (
+            "event",
+            "not counted: an entry of the log of events",
+            ours.event,
+        ),
+    ] {
+        bare.row(id, name, [Cell::once(bytes)]);
     }
-    table.row([
-        "all, with heartbeat-keys no".to_owned(),
-        format!("{:.0}", without_keys.all),
-    ]);
-    table.row([
-        "log of events, not counted: bytes per entry".to_owned(),
-        format!("{:.0}", ours.event),
-    ]);
-    table.row(["goal".to_owned(), format!("{GOAL:.0}")]);
-    table.row(["plain recipe".to_owned(), format!("{:.0}", plain.all)]);
-    for (name, bytes) in &plain.parts {
-        table.row([format!("  {name}"), format!("{bytes:.0}")]);
-    }
-    table.print();
+    report.table(bare);
+    report.table(parts("plain", "a device at rest: the plain recipe", &plain));
 
     let reporting = options.get("reporting");
     let document = json!(documents::reported(0)).to_string().len();
+    report.setting("document_bytes", document);
     let with_documents = Reporting::measure(reporting);
-    println!("\n{reporting} devices that reported {document} bytes: bytes per device");
-    let mut table = Table::new(["devicestate", "bytes"]);
-    let with_entries = format!("history of {:.0} entries", with_documents.history_entries);
-    for (name, bytes) in [
-        ("reported, no history", with_documents.reported),
-        ("reported and desired, no history", with_documents.both),
+    progress.round("documents and history");
+    drop(progress);
+    report.setting("history_entries", with_documents.history_entries);
+    report.setting("changes", CHANGES);
+    let title = "a device that has reported a document";
+    let mut table = Table::new("documents", title, "bytes per device").column(bytes());
+    for (id, name, bytes) in [
+        ("reported", "reported, no history", with_documents.reported),
         (
-            "reported, history of the first report",
+            "both",
+            "reported and desired, in sync, no history",
+            with_documents.both,
+        ),
+        (
+            "first_entry",
+            "reported, with the history entry of the first report",
             with_documents.first_entry,
         ),
         (
-            &format!("reported, {with_entries}"),
+            "full_history",
+            "reported, with a full history",
             with_documents.full_history,
         ),
     ] {
-        table.row([name.to_owned(), format!("{bytes:.0}")]);
+        table.row(id, name, [Cell::once(bytes)]);
     }
-    table.print();
-
-    let parts = |form: &Bytes| -> serde_json::Map<_, _> {
-        let parts = form.parts.iter();
-        parts
-            .map(|(name, bytes)| ((*name).to_owned(), json!(bytes)))
-            .collect()
-    };
-    let figures = json!({
-        "machine": machine,
-        "quick": options.quick,
-        "devices": devices,
-        "id_bytes": id(0).len(),
-        "bytes_per_device": ours.all,
-        "parts": parts(&ours),
-        "bytes_per_device_without_heartbeat_keys": without_keys.all,
-        "bytes_per_event": ours.event,
-        "reporting_devices": reporting,
-        "document_bytes": document,
-        "bytes_per_device_reported": with_documents.reported,
-        "bytes_per_device_reported_and_desired": with_documents.both,
-        "bytes_per_device_first_report_in_history": with_documents.first_entry,
-        "bytes_per_device_full_history": with_documents.full_history,
-        "history_entries": with_documents.history_entries,
-        "plain_recipe": plain.all,
-        "plain_recipe_parts": parts(&plain),
-        "goal": GOAL,
-    });
-    figures::write("memory", &figures);
+    report.table(table);
+    report.finish();
 }

@@ -15,8 +15,8 @@ use common::driver::{Driver, Prepared, Work};
 use common::load::{bring_online, write_plain, Form};
 use common::options::Number;
 use common::scripts::{self, append, Scripts};
-use common::{alike, figures, machine, rounds, Options, Rounds};
-use serde_json::{json, Value};
+use common::{alike, figures, machine, Options, Ours, Progress, Rounds};
+use serde_json::Value;
 use support::*;
 
 const NUMBERS: [Number; 6] = [
@@ -41,7 +41,7 @@ const NUMBERS: [Number; 6] = [
     Number {
         name: "milliseconds",
         meaning: "about how long each peer runs in a round",
-        default: 2_000,
+        default: 1_000,
         quick: 50,
     },
     Number {
@@ -126,7 +126,7 @@ impl Maker<'_> {
 
     fn peer(
         &self,
-        name: &'static str,
+        (id, name): (&str, &str),
         server: Server,
         work: &dyn Fn(&[usize]) -> Box<dyn Work>,
         check: fn(&Server, &[usize]),
@@ -137,7 +137,7 @@ impl Maker<'_> {
         );
         let driver = Driver::connect(&server, connections, pipeline, self.ids(), work);
         Peer {
-            rounds: Rounds::new(name),
+            rounds: Rounds::new(id, name),
             server,
             driver,
             operations: 0,
@@ -148,7 +148,7 @@ impl Maker<'_> {
     /// Peers of which one operation is one command: `args` gives it for a device and a turn.
     fn simple(
         &self,
-        name: &'static str,
+        row: (&str, &str),
         server: Server,
         args: &dyn Fn(usize, usize) -> Vec<String>,
         check: fn(&Server, &[usize]),
@@ -158,13 +158,13 @@ impl Maker<'_> {
                 append(out, &args(number, turn));
             }))
         };
-        self.peer(name, server, &work, check)
+        self.peer(row, server, &work, check)
     }
 
     fn setters(&self) -> Vec<Peer> {
         let set = |n, turn| scripts::module_set(&id(n), &desired_patch(n, turn));
         let module = self.simple(
-            "DEVICE.SHADOW.SET",
+            ("set", "DEVICE.SHADOW.SET"),
             self.module(),
             &set,
             |server, counts| {
@@ -173,12 +173,12 @@ impl Maker<'_> {
         );
         let (server, scripts) = self.scripted();
         let set = |n, turn| scripts.set(&id(n), &desired_patch(n, turn));
-        let lua = self.simple("Lua, the same", server, &set, |server, counts| {
+        let lua = self.simple(("lua", "Lua, the same"), server, &set, |server, counts| {
             documents::check_shadows(server, counts, "desired_state", desired, desired_patch);
         });
         let merge = |devices: &[usize]| -> Box<dyn Work> { Box::new(ClientMerge::new(devices)) };
         let client = self.peer(
-            "HGET, merge, HSET",
+            ("client", "HGET, merge, HSET"),
             self.documented(),
             &merge,
             |server, counts| {
@@ -192,33 +192,48 @@ impl Maker<'_> {
                 .map(str::to_owned)
                 .into()
         };
-        let bare = self.simple("HSET", self.documented(), &hset, |_, _| {});
+        let bare = self.simple(("hset", "HSET"), self.documented(), &hset, |_, _| {});
         vec![module, lua, client, bare]
     }
 
     fn reporters(&self) -> Vec<Peer> {
         let report = |n, turn| scripts::module_reported(&id(n), &reported_patch(n, turn));
-        let name = "HEARTBEAT REPORTED";
-        let module = self.simple(name, self.module(), &report, |server, counts| {
+        let row = ("heartbeat", "HEARTBEAT REPORTED");
+        let module = self.simple(row, self.module(), &report, |server, counts| {
             documents::check_shadows(server, counts, "reported_state", reported, reported_patch);
         });
         let (server, scripts) = self.scripted();
         let report = |n, turn| scripts.reported(&id(n), &reported_patch(n, turn));
-        let lua = self.simple("Lua, the same", server, &report, |server, counts| {
-            documents::check_shadows(server, counts, "reported_state", reported, reported_patch);
-        });
+        let lua = self.simple(
+            ("lua", "Lua, the same"),
+            server,
+            &report,
+            |server, counts| {
+                documents::check_shadows(
+                    server,
+                    counts,
+                    "reported_state",
+                    reported,
+                    reported_patch,
+                );
+            },
+        );
         vec![module, lua]
     }
 }
 
-/// One table: all rounds on all sets of servers, with or without an append-only file.
-fn measure<'a>(maker: &Maker<'a>, make: fn(&Maker<'a>) -> Vec<Peer>) -> Vec<Rounds> {
+/// All rounds on all sets of servers.
+fn measure<'a>(
+    maker: &Maker<'a>,
+    make: fn(&Maker<'a>) -> Vec<Peer>,
+    mut round_is_over: impl FnMut(),
+) -> Vec<Rounds> {
     let options = maker.options;
     let mut all: Vec<Rounds> = Vec::new();
     for _ in 0..options.get("servers") {
         let mut peers = make(maker);
         if all.is_empty() {
-            all.extend(peers.iter().map(|peer| Rounds::new(peer.rounds.name())));
+            all.extend(peers.iter().map(|peer| peer.rounds.empty()));
         }
         // A first run of each warms up and tells how many make a round.
         for peer in &mut peers {
@@ -231,14 +246,13 @@ fn measure<'a>(maker: &Maker<'a>, make: fn(&Maker<'a>) -> Vec<Peer>) -> Vec<Roun
                 let operations = peers[at].operations;
                 let (rate, micros) = peers[at].run(operations);
                 all[at].add(rate, micros);
-                eprint!(".");
             }
+            round_is_over();
         }
         for peer in &peers {
             (peer.check)(&peer.server, &peer.driver.counts(maker.ids()));
         }
     }
-    eprintln!();
     all
 }
 
@@ -253,54 +267,43 @@ fn main() {
         "The price of changing a device's shadow, beside its peers.",
         &NUMBERS,
     );
-    let load = machine::load_average();
+    let mut report = figures::begin("shadow", &options);
     machine::pin_this_client();
-    let plain = Server::builder().without_module().start();
-    alike::assert_same_work(&Server::start(), &plain);
-    let machine = machine::describe(&plain, load);
-    machine::print(&machine);
-    let sizes = json!({
-        "desired": size(desired),
-        "desired_patch": size(|n| desired_patch(n, n)),
-        "reported": size(reported),
-        "reported_patch": size(|n| reported_patch(n, n)),
-    });
-    println!(
-        "{} devices, {} connections with {} devices per pipeline, {} rounds on each of {} sets of \
-         servers\nbytes: {sizes}\nLua and the module answer, keep and tell the same",
-        options.get("ids"),
-        options.get("connections"),
-        options.get("pipeline"),
-        options.get("rounds"),
-        options.get("servers"),
+    alike::assert_same_work(
+        &Server::start(),
+        &Server::builder().without_module().start(),
     );
-    let mut tables = serde_json::Map::new();
-    for (append_only, file) in [
-        (false, "no append-only file"),
-        (true, "appendfsync everysec"),
-    ] {
+    println!("Lua and the module answer, keep and tell the same");
+    report.setting("desired_bytes", size(desired));
+    report.setting("desired_patch_bytes", size(|n| desired_patch(n, n)));
+    report.setting("reported_bytes", size(reported));
+    report.setting("reported_patch_bytes", size(|n| reported_patch(n, n)));
+
+    let rounds = 2 * figures::BOTH.len() * options.get("servers") * options.get("rounds");
+    let mut progress = Progress::start("shadow", rounds);
+    for (file, setting, append_only) in figures::BOTH {
         let maker = Maker {
             options: &options,
             append_only,
         };
-        let set = measure(&maker, Maker::setters);
-        let title = format!("DEVICE.SHADOW.SET, {file}");
-        tables.insert(title.clone(), rounds::show(&title, "set", &set));
-        let report = measure(&maker, Maker::reporters);
-        let title = format!("DEVICE.HEARTBEAT with REPORTED, {file}");
-        tables.insert(title.clone(), rounds::show(&title, "heartbeat", &report));
+        let mut table = |row: &str, name: &str, command: &str, make| {
+            let title = format!("{command}, {setting}");
+            let all = measure(&maker, make, || progress.round(&title));
+            let ours = Ours { row, name };
+            report.table(Rounds::table(
+                &format!("{row}_{file}"),
+                &title,
+                &[ours],
+                &all,
+            ));
+        };
+        table("set", "set", "DEVICE.SHADOW.SET", Maker::setters);
+        table(
+            "heartbeat",
+            "heartbeat",
+            "DEVICE.HEARTBEAT REPORTED",
+            Maker::reporters,
+        );
     }
-    let figures = json!({
-        "machine": machine,
-        "quick": options.quick,
-        "bytes": sizes,
-        "ids": options.get("ids"),
-        "servers": options.get("servers"),
-        "rounds": options.get("rounds"),
-        "connections": options.get("connections"),
-        "pipeline": options.get("pipeline"),
-        "tables": tables,
-        "load_average_after": machine::load_average(),
-    });
-    figures::write("shadow", &figures);
+    report.finish();
 }

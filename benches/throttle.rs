@@ -11,8 +11,7 @@ use common::benchmark::{pinned_server, redis_benchmark};
 use common::driver::each;
 use common::options::Number;
 use common::scenarios::info;
-use common::{figures, load, machine, rounds, Options, Rounds};
-use serde_json::{json, Value};
+use common::{figures, load, Options, Ours, Progress, Rounds, Table};
 use support::*;
 
 const NUMBERS: [Number; 5] = [
@@ -37,7 +36,7 @@ const NUMBERS: [Number; 5] = [
     Number {
         name: "milliseconds",
         meaning: "about how long each command runs in a round",
-        default: 2_000,
+        default: 1_000,
         quick: 50,
     },
     Number {
@@ -77,12 +76,12 @@ struct Peer {
 }
 
 impl Peer {
-    fn new(name: &'static str, on_module: bool, args: &[&str]) -> Peer {
+    fn new(id: &str, name: &str, on_module: bool, args: &[&str]) -> Peer {
         Peer {
             on_module,
             args: args.iter().map(|arg| (*arg).to_owned()).collect(),
             requests: 0,
-            rounds: Rounds::new(name),
+            rounds: Rounds::new(id, name),
         }
     }
 
@@ -96,23 +95,17 @@ impl Peer {
     }
 }
 
-/// The first two are ours.
 fn peers(sha: &str) -> [Peer; 5] {
+    let window = ["THROTTLE.HIT", "w:__rand_int__", LIMIT, PERIOD_MS];
+    let gcra = ["THROTTLE.HIT", "g:__rand_int__", LIMIT, PERIOD_MS, "GCRA"];
+    let incrby = ["INCRBY", "i:__rand_int__", "1"];
     let lua = ["EVALSHA", sha, "1", "l:__rand_int__", LIMIT, PERIOD_MS, "1"];
     [
-        Peer::new(
-            "THROTTLE.HIT",
-            true,
-            &["THROTTLE.HIT", "w:__rand_int__", LIMIT, PERIOD_MS],
-        ),
-        Peer::new(
-            "THROTTLE.HIT GCRA",
-            true,
-            &["THROTTLE.HIT", "g:__rand_int__", LIMIT, PERIOD_MS, "GCRA"],
-        ),
-        Peer::new("INCRBY + PEXPIRE, Lua", false, &lua),
-        Peer::new("INCRBY", false, &["INCRBY", "i:__rand_int__", "1"]),
-        Peer::new("PING", false, &["PING"]),
+        Peer::new("window", "THROTTLE.HIT", true, &window),
+        Peer::new("gcra", "THROTTLE.HIT GCRA", true, &gcra),
+        Peer::new("lua", "INCRBY + PEXPIRE, Lua", false, &lua),
+        Peer::new("incrby", "INCRBY", false, &incrby),
+        Peer::new("ping", "PING", false, &["PING"]),
     ]
 }
 
@@ -181,7 +174,11 @@ impl Pair {
 }
 
 /// One table: all rounds on all pairs of servers, with or without an append-only file.
-fn measure(options: &Options, append_only: bool) -> Vec<Rounds> {
+fn measure(
+    options: &Options,
+    (id, setting, append_only): (&str, &str, bool),
+    progress: &mut Progress,
+) -> Table {
     let plain = Server::builder().without_module().start();
     let sha = cmd!(plain.connection(), "SCRIPT LOAD", SCRIPT).text();
     let mut peers = peers(&sha);
@@ -202,50 +199,24 @@ fn measure(options: &Options, append_only: bool) -> Vec<Rounds> {
                 let at = (at + round) % peers.len();
                 let (rate, micros) = run(&peers[at], peers[at].requests);
                 peers[at].rounds.add(rate, micros);
-                eprint!(".");
             }
+            progress.round(setting);
         }
         pair.check(hits);
     }
-    eprintln!();
-    peers.map(|peer| peer.rounds).into()
-}
-
-/// Both forms against the others.
-fn show(title: &str, all: &mut [Rounds]) -> Value {
-    let window = rounds::show(&format!("{title}: the fixed window"), "window", all);
-    all.swap(0, 1);
-    let gcra = rounds::show(&format!("{title}: GCRA"), "GCRA", all);
-    json!({"window": window, "GCRA": gcra})
+    let ours = [("window", "window"), ("gcra", "GCRA")];
+    let ours = ours.map(|(row, name)| Ours { row, name });
+    let title = format!("a hit on a throttle, {setting}");
+    Rounds::table(id, title, &ours, &peers.map(|peer| peer.rounds))
 }
 
 fn main() {
     let options = Options::read("The price of a hit, beside its peers.", &NUMBERS);
-    let load = machine::load_average();
-    let machine = machine::describe(&Server::builder().without_module().start(), load);
-    machine::print(&machine);
-    println!(
-        "redis-benchmark -P {} -c 50 -r {}, {} rounds on each of {} pairs of servers",
-        options.get("pipeline"),
-        options.get("ids"),
-        options.get("rounds"),
-        options.get("servers"),
-    );
-    let memory = show("no append-only file", &mut measure(&options, false));
-    let file = show(
-        "append-only file, fsync every second",
-        &mut measure(&options, true),
-    );
-    let figures = json!({
-        "machine": machine,
-        "quick": options.quick,
-        "ids": options.get("ids"),
-        "servers": options.get("servers"),
-        "rounds": options.get("rounds"),
-        "pipeline": options.get("pipeline"),
-        "no append-only file": memory,
-        "appendfsync everysec": file,
-        "load_average_after": machine::load_average(),
-    });
-    figures::write("throttle", &figures);
+    let mut report = figures::begin("throttle", &options);
+    let rounds = figures::BOTH.len() * options.get("servers") * options.get("rounds");
+    let mut progress = Progress::start("throttle", rounds);
+    for setting in figures::BOTH {
+        report.table(measure(&options, setting, &mut progress));
+    }
+    report.finish();
 }

@@ -44,12 +44,19 @@ pub fn desired(number: usize) -> Object {
     }))
 }
 
-/// What the device has reported before: the same but for its place, and what it measures.
+/// What the device has reported before: the same but for its place and its alarms, which the back end
+/// sees to; and what it measures.
 pub fn reported(number: usize) -> Object {
     let mut document = desired(number);
     document.remove("location");
-    let measured = json!({"co2": 480, "humidity": 41.5, "temperature": 20.25});
+    document.remove("alarms");
+    let measured = json!({"battery": 3.71, "co2": 480, "humidity": 41.5, "pressure": 1009.5,
+                          "temperature": 20.25});
     document.insert("measured".into(), measured);
+    document.insert(
+        "network".into(),
+        json!({"channel": 6, "retries": 0, "signal": -58}),
+    );
     document.insert("uptime".into(), json!(3_600));
     document
 }
@@ -71,12 +78,15 @@ pub fn desired_patch(number: usize, turn: usize) -> Object {
     }))
 }
 
-/// The patch of a turn for the reported document: about 100 bytes, nothing of which is desired.
+/// The patch of a turn for the reported document: about 200 bytes, nothing of which is desired.
 pub fn reported_patch(number: usize, turn: usize) -> Object {
     let turn = turn % TURNS;
+    let step = turn as f64;
     object(json!({
-        "measured": {"co2": 500 + 10 * turn + number % 10, "humidity": 42.25 + turn as f64,
-                     "light": 1_100 + turn, "temperature": 21.25 + turn as f64 * 0.25},
+        "measured": {"battery": 3.72 + step / 100.0, "co2": 500 + 10 * turn + number % 10,
+                     "humidity": 42.25 + step, "light": 1_100 + turn, "motion": turn.is_multiple_of(2),
+                     "pressure": 1_010.25 + step, "temperature": 21.25 + step * 0.25},
+        "network": {"channel": 1 + 5 * (turn % 2), "retries": 1 + turn, "signal": -60 - turn as i64},
         "uptime": 100_000 + 10 * turn,
     }))
 }

@@ -193,7 +193,7 @@ pub struct Wire {
 }
 
 impl Wire {
-    fn connect(server: &Server) -> Wire {
+    pub fn connect(server: &Server) -> Wire {
         let stream = TcpStream::connect(("127.0.0.1", server.port())).expect("connect");
         stream.set_nodelay(true).expect("set nodelay");
         stream
@@ -223,6 +223,13 @@ impl Wire {
                 _ => {}
             }
         }
+    }
+
+    /// Reads a number.
+    pub fn read_int(&mut self) -> i64 {
+        let (kind, number) = self.head();
+        assert!(kind == b':', "no number");
+        number
     }
 
     /// Reads a bulk string into `text`.

@@ -1,10 +1,7 @@
-//! The machine: its cores, who runs on which, and how quiet it is.
+//! The machine: its cores, and who runs on which.
 
-use std::fs;
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
-
-use serde_json::{json, Value};
 
 use crate::support::*;
 
@@ -68,47 +65,4 @@ pub fn processor_seconds(server: &Server) -> f64 {
         ours.then(|| value.trim().parse::<f64>().ok()).flatten()
     });
     used.sum()
-}
-
-/// The load average over the last minute.
-pub fn load_average() -> f64 {
-    let text = fs::read_to_string("/proc/loadavg").unwrap_or_default();
-    let first = text.split(' ').next().and_then(|first| first.parse().ok());
-    first.unwrap_or(f64::NAN)
-}
-
-/// What a figure has to be read with. `load_before` was the load average before the bench began.
-pub fn describe(server: &Server, load_before: f64) -> Value {
-    let info = cmd!(server.connection(), "INFO", "server").text();
-    let version = info.lines().find_map(|line| {
-        let (name, value) = line.split_once(':')?;
-        matches!(name, "redis_version" | "valkey_version").then(|| value.trim().to_owned())
-    });
-    let model = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    let model = model.lines().find_map(|line| {
-        let (name, value) = line.split_once(':')?;
-        (name.trim() == "model name").then(|| value.trim().to_owned())
-    });
-    json!({
-        "server": version,
-        "cores": cores(),
-        "cpu": model,
-        "pinned": can_pin(),
-        "load_average_before": load_before,
-    })
-}
-
-/// One line about the machine, for the terminal.
-pub fn print(machine: &Value) {
-    println!(
-        "server {}, {} cores ({}), {}, load average before: {}",
-        machine["server"].as_str().unwrap_or("?"),
-        machine["cores"],
-        machine["cpu"].as_str().unwrap_or("?"),
-        match machine["pinned"] == true {
-            true => "server and clients on a core each",
-            false => "nothing pinned",
-        },
-        machine["load_average_before"]
-    );
 }

@@ -9,16 +9,23 @@
 pub mod alike;
 pub mod benchmark;
 pub mod client_merge;
+pub mod clients;
+pub mod dialogues;
 pub mod documents;
 pub mod driver;
+pub mod expiry;
 pub mod figures;
+pub mod fleets;
 pub mod load;
 pub mod machine;
 pub mod options;
-pub mod rounds;
+pub mod questions;
+pub mod raises;
+pub mod recipe;
 pub mod scenarios;
 pub mod scripts;
+pub mod turns;
+pub mod ways;
 
-pub use figures::{Spread, Table};
+pub use devicestate_report::{Cell, Column, Ours, Plot, Progress, Report, Rounds, Spread, Table};
 pub use options::Options;
-pub use rounds::Rounds;

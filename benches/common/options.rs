@@ -38,6 +38,11 @@ impl Options {
         }
     }
 
+    /// All of them.
+    pub fn numbers(&self) -> impl Iterator<Item = (&'static str, usize)> + '_ {
+        self.values.iter().copied()
+    }
+
     /// The number with this name.
     pub fn get(&self, name: &str) -> usize {
         let found = self.values.iter().find(|(known, _)| *known == name);

@@ -9,8 +9,10 @@ use std::time::{Duration, Instant};
 
 use redis::{Connection, Value};
 
-use super::figures::Spread;
-use super::load;
+use devicestate_report::Spread;
+
+use super::driver::Wire;
+use super::{load, machine};
 use crate::support::*;
 
 const PRESENCE: &str = "devices:presence";
@@ -35,6 +37,10 @@ pub struct Deaths {
     /// How long it took to load the fleet, in seconds, and how many devices it has.
     pub load_seconds: f64,
     pub devices: usize,
+    /// Heartbeats of the live ones that came in meanwhile, and the share of its core that the server's
+    /// main thread was busy for.
+    pub beats_per_second: f64,
+    pub server_share: f64,
 }
 
 fn live_id(number: usize) -> String {
@@ -64,17 +70,25 @@ pub fn trickle(server: &Server, live: usize, dying: usize, window_ms: u64, beats
 
     let witness = Witness::take_its_place(server);
     let enough = AtomicBool::new(false);
-    let pings = thread::scope(|scope| {
+    let (start, used) = (Instant::now(), machine::processor_seconds(server));
+    let (pings, sent) = thread::scope(|scope| {
         let pings = scope.spawn(|| ping(server, &enough));
-        if beats > 0 {
-            scope.spawn(|| beat_at_rate(server, live, beats, &enough));
-        }
+        let beats = scope.spawn(|| beat_at_rate(server, live, beats, &enough));
         let told = witness.wait_for(dying, Duration::from_millis(lead_ms + window_ms) + PATIENCE);
         enough.store(true, Ordering::Relaxed);
         told.unwrap_or_else(|why| panic!("{why}"));
-        pings.join().expect("the thread that sends PING")
+        (
+            pings.join().expect("the thread that sends PING"),
+            beats.join().expect("the thread that sends heartbeats"),
+        )
     });
-    witness.judge(live, dying, pings, load_seconds)
+    let seconds = start.elapsed().as_secs_f64();
+    let share = (machine::processor_seconds(server) - used) / seconds;
+    Deaths {
+        beats_per_second: sent as f64 / seconds,
+        server_share: share,
+        ..witness.judge(live, dying, pings, load_seconds)
+    }
 }
 
 /// `dying` devices that are beaten in one go, all with the same timeout.
@@ -100,10 +114,10 @@ pub fn storm(server: &Server, dying: usize) -> Deaths {
 }
 
 /// What one PING took, and when it was answered.
-type Ping = (Instant, Duration);
+pub type Ping = (Instant, Duration);
 
 /// Sends PING about once a millisecond until it is enough.
-fn ping(server: &Server, enough: &AtomicBool) -> Vec<Ping> {
+pub fn ping(server: &Server, enough: &AtomicBool) -> Vec<Ping> {
     let mut raw = Raw::connect(server);
     let mut pings = Vec::new();
     while !enough.load(Ordering::Relaxed) {
@@ -115,17 +129,29 @@ fn ping(server: &Server, enough: &AtomicBool) -> Vec<Ping> {
     pings
 }
 
-/// Sends `rate` heartbeats a second of the live devices, in turn, until it is enough.
-fn beat_at_rate(server: &Server, live: usize, rate: usize, enough: &AtomicBool) {
-    const SLICE: Duration = Duration::from_millis(10);
+/// Sends `rate` heartbeats a second of the live devices, in turn and evenly, until it is enough; tells
+/// how many it sent.
+fn beat_at_rate(server: &Server, live: usize, rate: usize, enough: &AtomicBool) -> usize {
+    // A burst would keep the server from its deaths for as long as it lasts.
+    const SLICE: Duration = Duration::from_millis(1);
+    let mut wire = Wire::connect(server);
+    let mut out = Vec::new();
     let start = Instant::now();
     let mut sent = 0;
     while !enough.load(Ordering::Relaxed) {
-        let due = (start.elapsed().as_secs_f64() * rate as f64) as usize;
-        load::beat(server, sent..due, |number| live_id(number % live), None);
+        // What is due until the next look goes out now, so that the rate is the one asked for at least.
+        let due = ((start.elapsed() + SLICE).as_secs_f64() * rate as f64) as usize;
+        out.clear();
+        for number in sent..due {
+            let id = live_id(number % live);
+            load::command(&mut out, &[b"DEVICE.HEARTBEAT", id.as_bytes()]);
+        }
+        wire.send(&out);
+        (sent..due).for_each(|_| wire.skip_reply());
         sent = due;
         thread::sleep(SLICE);
     }
+    sent
 }
 
 /// Subscribers of a fleet that is about to die.
@@ -241,6 +267,8 @@ impl<'a> Witness<'a> {
             ),
             load_seconds,
             devices: live + dying,
+            beats_per_second: 0.0,
+            server_share: 0.0,
         }
     }
 }

@@ -13,6 +13,7 @@ use devicestate_faults::failure::{Failure, Result};
 use devicestate_faults::process::Process;
 use devicestate_faults::redis_server::Redis;
 use devicestate_faults::wait;
+use devicestate_report::{server_version, Cell, Column, Machine, Progress, Report, Spread, Table};
 use rumqttc::{
     AckMode, AsyncClient, BrokerSessionResumePolicy, Event, Incoming, ManualAck, MqttOptions,
     PubAck, QoS,
@@ -78,13 +79,22 @@ fn bench(quick: bool) -> Result<()> {
             .join(format!("bench-{}", std::process::id())),
         messages,
     };
-    println!("{messages} reports at QoS 1, {rounds} rounds, medians");
-    println!(
-        "{:<9}{:>14}{:>14}{:>9}{:>18}{:>15}{:>13}",
-        "", "bare msg/s", "bridge msg/s", "ratio", "bridge CPU us/msg", "bare CPU", "bridge MiB"
-    );
-    for (way, name) in [(Way::Live, "live"), (Way::Backlog, "backlog")] {
-        let (mut bare, mut bridge, mut ratios) = (Vec::new(), Vec::new(), Vec::new());
+    let mut report = Report::new("bridge", quick, place.machine()?);
+    println!("{}", report.machine.line());
+    report.setting("broker", broker_version()?);
+    report.setting("devices", DEVICES);
+    report.setting("messages", messages);
+    report.setting("rounds", rounds);
+    let mut progress = Progress::start("bridge", 2 * rounds);
+    for (way, id, title) in [
+        (Way::Live, "live", "the devices publish meanwhile"),
+        (
+            Way::Backlog,
+            "backlog",
+            "the session holds all of it already",
+        ),
+    ] {
+        let (mut bare, mut bridge) = (Vec::new(), Vec::new());
         for round in 0..rounds {
             // Who is first changes, because the machine does.
             let sides = match round % 2 {
@@ -98,29 +108,54 @@ fn bench(quick: bool) -> Result<()> {
                     Side::Bridge => bridge.push(figure),
                 }
             }
-            if let (Some(bare), Some(bridge)) = (bare.last(), bridge.last()) {
-                ratios.push(bridge.messages_per_second / bare.messages_per_second);
-            }
+            progress.round(title);
         }
-        let of = |figures: &[Figure], value: fn(&Figure) -> f64| {
-            median(figures.iter().map(value).collect())
-        };
-        println!(
-            "{name:<9}{:>14.0}{:>14.0}{:>9.2}{:>18.1}{:>15.1}{:>13.1}",
-            of(&bare, |figure| figure.messages_per_second),
-            of(&bridge, |figure| figure.messages_per_second),
-            median(ratios),
-            of(&bridge, |figure| figure.microseconds),
-            of(&bare, |figure| figure.microseconds),
-            of(&bridge, |figure| figure.mebibytes),
-        );
+        report.table(table(id, title, &bridge, &bare));
     }
+    drop(progress);
+    report.finish();
     Ok(())
 }
 
-fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
+fn table(id: &str, title: &str, bridge: &[Figure], bare: &[Figure]) -> Table {
+    let mut table = Table::new(id, title, "consumer")
+        .column(Column::new("rate", "", "messages/s").whole())
+        .column(Column::new("us", "processor time", "us a message"))
+        .column(Column::new("memory", "most memory", "MiB"))
+        .column(Column::ratio("bridge_ratio", "bridge/row"))
+        .bars("rate");
+    let all = |figures: &[Figure], value: fn(&Figure) -> f64| -> Vec<f64> {
+        figures.iter().map(value).collect()
+    };
+    let rate = |figure: &Figure| figure.messages_per_second;
+    let ratio = Spread::of_ratios(&all(bridge, rate), &all(bare, rate));
+    for (id, name, figures, ratio) in [
+        ("bridge", "the bridge, into Redis", bridge, None),
+        ("bare", "a bare subscriber", bare, Cell::of(&ratio)),
+    ] {
+        let cell = |value| Cell::of(&Spread::new(all(figures, value)));
+        let cells = [
+            cell(rate),
+            cell(|figure| figure.microseconds),
+            cell(|figure| figure.mebibytes),
+            ratio,
+        ];
+        table.row(id, name, cells);
+    }
+    table
+}
+
+/// Such as `2.0.11`.
+fn broker_version() -> Result<String> {
+    let output = Command::new("mosquitto").arg("-h").output()?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    let version = text
+        .lines()
+        .find_map(|line| line.strip_prefix("mosquitto version "));
+    version.map_or_else(
+        || Err(Failure::new("mosquitto does not tell its version")),
+        |version| Ok(version.to_owned()),
+    )
 }
 
 struct Place {
@@ -131,6 +166,22 @@ struct Place {
 }
 
 impl Place {
+    /// Nothing is pinned: devices, broker, consumer and Redis share the cores.
+    fn machine(&self) -> Result<Machine> {
+        let machine = Machine::here();
+        fs::create_dir_all(&self.folder)?;
+        let redis = Redis::start(&self.folder, &self.module, "everysec")?;
+        let info: String = redis::cmd("INFO")
+            .arg("server")
+            .query(&mut redis.connection()?)?;
+        drop(redis);
+        fs::remove_dir_all(&self.folder)?;
+        Ok(Machine {
+            server: server_version(&info),
+            ..machine
+        })
+    }
+
     /// One run, on servers of its own.
     fn run(&self, side: Side, way: Way) -> Result<Figure> {
         fs::create_dir_all(&self.folder)?;

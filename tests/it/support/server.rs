@@ -44,6 +44,7 @@ pub fn program() -> String {
 
 /// What a server is to be started with.
 pub struct Builder {
+    program: String,
     config: Vec<(String, String)>,
     with_module: bool,
     module_args: Vec<String>,
@@ -61,6 +62,12 @@ impl Builder {
     pub fn module_arg(mut self, name: &str, value: impl ToString) -> Builder {
         self.module_args.push(name.to_owned());
         self.module_args.push(value.to_string());
+        self
+    }
+
+    /// Another program than the one under test.
+    pub fn program(mut self, program: impl Into<String>) -> Builder {
+        self.program = program.into();
         self
     }
 
@@ -151,6 +158,7 @@ impl Server {
     #[track_caller]
     pub fn builder() -> Builder {
         Builder {
+            program: program(),
             config: Vec::new(),
             with_module: true,
             module_args: Vec::new(),
@@ -327,8 +335,8 @@ impl Server {
             .append(true)
             .open(self.dir.path().join("server.out"))
             .expect("open server.out");
-        let program = program();
-        let started = Command::new(&program)
+        let program = &self.builder.program;
+        let started = Command::new(program)
             .arg(&conf)
             .args(words)
             .stdin(Stdio::null())
