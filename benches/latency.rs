@@ -42,7 +42,7 @@ const NUMBERS: [Number; 5] = [
     Number {
         name: "milliseconds",
         meaning: "how long each peer runs in a round at each load",
-        default: 1_500,
+        default: 1_000,
         quick: 50,
     },
     Number {

@@ -10,7 +10,7 @@ use devicestate_report::Spread;
 
 use super::load::{command, pipeline};
 use super::machine;
-use super::scenarios::ping;
+use super::meanwhile::ping;
 use crate::support::*;
 
 /// What a device's life hangs on.

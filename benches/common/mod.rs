@@ -18,6 +18,7 @@ pub mod figures;
 pub mod fleets;
 pub mod load;
 pub mod machine;
+pub mod meanwhile;
 pub mod options;
 pub mod questions;
 pub mod raises;

@@ -11,7 +11,7 @@ use redis::{Connection, Value};
 
 use devicestate_report::Spread;
 
-use super::driver::Wire;
+use super::meanwhile::{beat_at_rate, ping, Ping};
 use super::{load, machine};
 use crate::support::*;
 
@@ -73,7 +73,7 @@ pub fn trickle(server: &Server, live: usize, dying: usize, window_ms: u64, beats
     let (start, used) = (Instant::now(), machine::processor_seconds(server));
     let (pings, sent) = thread::scope(|scope| {
         let pings = scope.spawn(|| ping(server, &enough));
-        let beats = scope.spawn(|| beat_at_rate(server, live, beats, &enough));
+        let beats = scope.spawn(|| beat_at_rate(server, live_id, live, beats, &enough));
         let told = witness.wait_for(dying, Duration::from_millis(lead_ms + window_ms) + PATIENCE);
         enough.store(true, Ordering::Relaxed);
         told.unwrap_or_else(|why| panic!("{why}"));
@@ -111,47 +111,6 @@ pub fn storm(server: &Server, dying: usize) -> Deaths {
         pings.join().expect("the thread that sends PING")
     });
     witness.judge(0, dying, pings, load_seconds)
-}
-
-/// What one PING took, and when it was answered.
-pub type Ping = (Instant, Duration);
-
-/// Sends PING about once a millisecond until it is enough.
-pub fn ping(server: &Server, enough: &AtomicBool) -> Vec<Ping> {
-    let mut raw = Raw::connect(server);
-    let mut pings = Vec::new();
-    while !enough.load(Ordering::Relaxed) {
-        let start = Instant::now();
-        assert_eq!(raw.call(&["PING"]), b"+PONG\r\n");
-        pings.push((Instant::now(), start.elapsed()));
-        thread::sleep(Duration::from_millis(1));
-    }
-    pings
-}
-
-/// Sends `rate` heartbeats a second of the live devices, in turn and evenly, until it is enough; tells
-/// how many it sent.
-fn beat_at_rate(server: &Server, live: usize, rate: usize, enough: &AtomicBool) -> usize {
-    // A burst would keep the server from its deaths for as long as it lasts.
-    const SLICE: Duration = Duration::from_millis(1);
-    let mut wire = Wire::connect(server);
-    let mut out = Vec::new();
-    let start = Instant::now();
-    let mut sent = 0;
-    while !enough.load(Ordering::Relaxed) {
-        // What is due until the next look goes out now, so that the rate is the one asked for at least.
-        let due = ((start.elapsed() + SLICE).as_secs_f64() * rate as f64) as usize;
-        out.clear();
-        for number in sent..due {
-            let id = live_id(number % live);
-            load::command(&mut out, &[b"DEVICE.HEARTBEAT", id.as_bytes()]);
-        }
-        wire.send(&out);
-        (sent..due).for_each(|_| wire.skip_reply());
-        sent = due;
-        thread::sleep(SLICE);
-    }
-    sent
 }
 
 /// Subscribers of a fleet that is about to die.

@@ -14,6 +14,7 @@ pub struct Progress {
 
 impl Progress {
     pub fn start(bench: &'static str, rounds: usize) -> Progress {
+        say(&format!("{bench}: getting ready for {rounds} rounds"));
         Progress {
             bench,
             rounds,
@@ -25,16 +26,7 @@ impl Progress {
     /// A round is over; `setting` is what was measured in it.
     pub fn round(&mut self, setting: &str) {
         self.done += 1;
-        let line = self.line(setting, self.start.elapsed());
-        let mut stderr = stderr().lock();
-        let written = match stderr.is_terminal() {
-            // Over the last one, and away with the rest of it.
-            true => write!(stderr, "\r\x1b[K{line}"),
-            false => writeln!(stderr, "{line}"),
-        };
-        if written.and_then(|()| stderr.flush()).is_err() {
-            // Nobody looks.
-        }
+        say(&self.line(setting, self.start.elapsed()));
     }
 
     fn line(&self, setting: &str, elapsed: Duration) -> String {
@@ -48,6 +40,17 @@ impl Progress {
             minutes(left)
         )
     }
+}
+
+fn say(line: &str) {
+    let mut stderr = stderr().lock();
+    let written = match stderr.is_terminal() {
+        // Over the last one, and away with the rest of it.
+        true => write!(stderr, "\r\x1b[K{line}"),
+        false => writeln!(stderr, "{line}"),
+    };
+    // Where nobody can be told, nobody looks.
+    let _ = written.and_then(|()| stderr.flush());
 }
 
 /// Leaves the terminal to others.
