@@ -1,5 +1,6 @@
 //! What a device costs in memory: a bare one part by part, beside the plain recipe; then one with
-//! documents and with a history.
+//! documents and with a history. The bare one has the default timeout, as in the plain recipe; one of
+//! its own would be another field of its hash.
 //!
 //! `cargo build --release && cargo bench --bench memory`, or `scripts/bench memory`.
 
@@ -7,7 +8,7 @@ mod common;
 #[path = "../tests/it/support/mod.rs"]
 mod support;
 
-use common::load::{bring_online, command, pipeline, write_plain, Form};
+use common::load::{bring_online_by_default, command, pipeline, write_plain, Form};
 use common::options::Number;
 use common::scenarios::info;
 use common::{documents, figures, Cell, Column, Options, Progress, Table};
@@ -89,9 +90,10 @@ fn with_module(devices: usize, heartbeat_keys: bool) -> Bytes {
     let keys = if heartbeat_keys { "yes" } else { "no" };
     let server = Server::builder()
         .config("devicestate.heartbeat-keys", keys)
+        .config("devicestate.heartbeat-timeout", TIMEOUT_MS)
         .start();
     let before = used(&server);
-    bring_online(&server, 0..devices, id, |_| TIMEOUT_MS);
+    bring_online_by_default(&server, 0..devices, id);
     let mut con = server.connection();
     let n = devices as f64;
     let indexes: f64 = [

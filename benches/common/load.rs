@@ -88,6 +88,17 @@ pub fn bring_online(
     });
 }
 
+/// The same with the server's default timeout.
+pub fn bring_online_by_default(
+    server: &Server,
+    range: Range<usize>,
+    id: impl Fn(usize) -> String + Sync,
+) {
+    pipeline(server, range, CAME_ONLINE, |number, out| {
+        heartbeat(out, &id(number), None);
+    });
+}
+
 /// One heartbeat of each of these devices, which are online; with a timeout, that is theirs then.
 pub fn beat(
     server: &Server,

@@ -4,7 +4,7 @@ use devicestate_core::shadow::document::write_string;
 
 use super::sweeper::Trouble;
 use super::{settings, Device, Fleet, Result};
-use crate::store::{named, Arg, Ctx};
+use crate::store::{named, pair, Arg, Ctx, RString};
 
 /// What is larger than this, in bytes, is left out of stream entries.
 pub const LARGEST_IN_STREAM: usize = 1_024;
@@ -28,6 +28,22 @@ pub fn append(
     }
     ctx.xadd(&fleet.keys.events, maxlen, now, &fields)?;
     Ok(())
+}
+
+/// The entry of a device that went offline, for whoever appends many: `stamp` is the time as text.
+pub fn offline<'a>(device: &'a Device, stamp: &'a RString, reason: &'static str) -> Vec<Arg<'a>> {
+    let mut fields = [
+        pair(Arg::Name("type"), Arg::Name("offline")),
+        pair(Arg::Name("device_id"), &device.id_key),
+        pair(Arg::Name("timestamp"), stamp),
+        pair(Arg::Name("status"), Arg::Name("offline")),
+        pair(Arg::Name("reason"), Arg::Name(reason)),
+    ]
+    .concat();
+    if let Some(session) = device.session.session {
+        fields.extend(named("session", session));
+    }
+    fields
 }
 
 /// What every entry of the fleet's streams begins with.

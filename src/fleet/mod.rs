@@ -4,6 +4,7 @@
 
 pub mod alerts;
 pub mod check;
+mod departures;
 pub mod device;
 pub mod device_commands;
 pub mod error;
@@ -68,20 +69,22 @@ pub struct Fleet {
 /// the hash need not be read: bit 0 says that something is known, bit 1 that nothing is outstanding
 /// for the device, bit 2 that it has no commands, and the rest is its version.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-struct Known(u64);
+struct Known(u32);
 
 impl Known {
-    /// Nothing, for a version that is beyond what fits.
+    /// Nothing, for a version that is beyond what fits: then the hash is read each time.
     fn new(version: u64, is_in_sync: bool) -> Known {
-        match version.leading_zeros() {
-            0..=2 => Known::default(),
-            _ => Known(version << 3 | u64::from(is_in_sync) << 1 | 1),
+        match u32::try_from(version) {
+            Ok(version) if version.leading_zeros() >= 3 => {
+                Known(version << 3 | u32::from(is_in_sync) << 1 | 1)
+            }
+            _ => Known::default(),
         }
     }
 
     /// The version, and whether nothing is outstanding.
     fn get(self) -> Option<(u64, bool)> {
-        (self.0 & 1 == 1).then_some((self.0 >> 3, self.0 & 2 != 0))
+        (self.0 & 1 == 1).then_some((u64::from(self.0 >> 3), self.0 & 2 != 0))
     }
 
     fn has_no_commands(self) -> bool {
@@ -94,6 +97,18 @@ impl Known {
             true => Known(self.0 & !4),
             false => Known(self.0 | 4),
         }
+    }
+}
+
+impl From<u32> for Known {
+    fn from(bits: u32) -> Known {
+        Known(bits)
+    }
+}
+
+impl From<Known> for u32 {
+    fn from(known: Known) -> u32 {
+        known.0
     }
 }
 

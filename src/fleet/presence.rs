@@ -173,14 +173,26 @@ pub fn go_offline(
     fleet.deadlines.borrow_mut().remove(&device.id);
 
     fleet.stats.went_offline.add(1);
+    tell_offline(ctx, fleet, device, &touched.heartbeat, reason, now);
+    alerts::follow(ctx, fleet, device, raised, now)
+}
+
+/// Tells the world that a device went offline, when that is written.
+pub(super) fn tell_offline(
+    ctx: &Ctx<'_>,
+    fleet: &Fleet,
+    device: &Device,
+    heartbeat: &RString,
+    reason: &str,
+    now: u64,
+) {
     record(ctx, fleet, device, reason, now);
     let told_already = fleet.expired_by_server.borrow_mut().remove(&device.id);
     if settings::HEARTBEAT_KEYS.is_on() && !told_already {
-        ctx.notify_expired(&touched.heartbeat);
+        ctx.notify_expired(heartbeat);
     }
     events::publish_presence(ctx, device, now, reason);
     events::signal(ctx, device, c"device.offline");
-    alerts::follow(ctx, fleet, device, raised, now)
 }
 
 /// Puts a transition that just happened into the history, where that is wanted.
@@ -248,19 +260,11 @@ pub fn set_heartbeat_key(
         return Ok(());
     }
     fleet.expired_by_server.borrow_mut().remove(&device.id);
-    match device.effective_timeout(ctx, fleet).0 {
-        0 => ctx.write(c"SET", &[Arg::Str(key), "1".into()])?,
-        timeout => ctx.write(
-            c"SET",
-            &[
-                Arg::Str(key),
-                "1".into(),
-                "PX".into(),
-                (timeout + HEARTBEAT_MARGIN_MS).into(),
-            ],
-        )?,
+    let life = match device.effective_timeout(ctx, fleet).0 {
+        0 => None,
+        timeout => Some(timeout + HEARTBEAT_MARGIN_MS),
     };
-    Ok(())
+    Ok(ctx.set_flag(key, life)?)
 }
 
 /// Renews a heartbeat key that is missing or past half of its life, or lives for ever though the

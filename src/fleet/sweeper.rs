@@ -6,8 +6,9 @@
 
 use devicestate_core::presence::{Deaf, LATE_TICK_MS};
 
+use super::departures::Departures;
 use super::device::Found;
-use super::{check, presence, registry, settings, shadow, Device, Fleet, Result};
+use super::{check, presence, registry, settings, shadow, Device, Error, Fleet, Result};
 use crate::store::{guarded, monotonic_ms, monotonic_us, Ctx, Level, OnTimer};
 
 /// The longest pause between two ticks, in milliseconds.
@@ -28,7 +29,12 @@ impl OnTimer for Tick {
             .flatten()
             .unwrap_or(TICK_MS);
         super::with(|fleet| fleet.expect_tick(delay));
-        ctx.arm_timer::<Tick>(delay);
+        match delay {
+            0 => ctx.run_after_clients::<Tick>(),
+            delay => {
+                ctx.arm_timer::<Tick>(delay);
+            }
+        }
     }
 }
 
@@ -128,37 +134,40 @@ impl Fleet {
     /// Looks at the devices that are due, until `until_us`; true when more are.
     fn sweep(&self, ctx: &Ctx<'_>, now: u64, until_us: u64) -> bool {
         let mut id = String::new();
-        loop {
-            let due = self.deadlines.borrow_mut().pop_due(now, &mut id);
-            if due.is_none() {
-                return false;
+        let mut departures = Departures::default();
+        let is_out_of_time = loop {
+            if self.deadlines.borrow_mut().pop_due(now, &mut id).is_none() {
+                break false;
             }
             self.stats.looks.add(1);
-            if let Err(error) = self.look(ctx, &id, now) {
-                self.deadlines
-                    .borrow_mut()
-                    .schedule(&id, Some(now + BACK_OFF_MS));
-                // Its deadline has passed, though the index says a later time.
-                self.suspects.borrow_mut().insert(id.clone());
-                self.stats.back_offs.add(1);
-                self.complain(
-                    ctx,
-                    Trouble::Offline,
-                    &format!("a device can't be told offline: {error}"),
-                );
+            if let Err(error) = self.look(ctx, &id, &mut departures, now) {
+                self.back_off(ctx, &id, &error, now);
+            }
+            if departures.is_full() {
+                departures.tell(ctx, self, now);
             }
             if monotonic_us() >= until_us {
-                return self
-                    .deadlines
-                    .borrow()
-                    .next_deadline()
-                    .is_some_and(|next| next <= now);
+                break true;
             }
-        }
+        };
+        departures.tell(ctx, self, now);
+        let next = self.deadlines.borrow().next_deadline();
+        is_out_of_time && next.is_some_and(|next| next <= now)
+    }
+
+    /// A device can't be told offline now; nothing of it was changed.
+    pub(super) fn back_off(&self, ctx: &Ctx<'_>, id: &str, why: &Error, now: u64) {
+        let again = now + BACK_OFF_MS;
+        self.deadlines.borrow_mut().schedule(id, Some(again));
+        // Its deadline has passed, though the index says a later time.
+        self.suspects.borrow_mut().insert(id.to_owned());
+        self.stats.back_offs.add(1);
+        let text = format!("a device can't be told offline: {why}");
+        self.complain(ctx, Trouble::Offline, &text);
     }
 
     /// Reads the truth about one device: still alive, or gone.
-    fn look(&self, ctx: &Ctx<'_>, id: &str, now: u64) -> Result<()> {
+    fn look(&self, ctx: &Ctx<'_>, id: &str, departures: &mut Departures, now: u64) -> Result<()> {
         let mut is_suspect = self.suspects.borrow_mut().remove(id);
         let device = match Device::find(ctx, self, id)? {
             Found::Foreign => {
@@ -167,7 +176,8 @@ impl Fleet {
                 self.suspects.borrow_mut().insert(id.to_owned());
                 None
             }
-            found => found.device(),
+            Found::Device(device) => Some(device),
+            Found::Nothing => None,
         };
         let Some(mut device) = device else {
             self.deadlines.borrow_mut().remove(id);
@@ -196,9 +206,7 @@ impl Fleet {
         let grace = settings::RESTART_GRACE.value();
         match online.deadline(now, &self.hearing(), grace) {
             Some(deadline) if now >= deadline => {
-                presence::go_offline(ctx, self, &mut device, now, "timeout")?;
-                self.stats.timed_out.add(1);
-                self.stats.told_after(now - deadline);
+                departures.add(ctx, self, *device, deadline, now)?;
             }
             deadline => {
                 self.deadlines.borrow_mut().schedule(id, deadline);
@@ -249,7 +257,10 @@ fn deaf_now(ctx: &Ctx<'_>) -> Option<(Deaf, String)> {
     match ctx.probe_writable() {
         Ok(()) => None,
         // The server remembers the memory state of its last command; ours is newer.
-        Err(error) if error.0.starts_with("OOM") && !flags.is_out_of_memory() => None,
+        Err(error) if error.0.starts_with("OOM") && !flags.is_out_of_memory() => {
+            let accepts = ctx.accepts_writes();
+            (!accepts).then_some((Deaf::WritesRefused, error.0))
+        }
         // Somebody uses the probe's key: that is no refusal.
         Err(error) if error.0.starts_with("WRONGTYPE") => None,
         Err(error) => Some((Deaf::WritesRefused, error.0)),

@@ -343,6 +343,15 @@ impl Ctx<'_> {
         self.call(command, if self.is_timer { c"!SEv" } else { c"!Ev" }, args)
     }
 
+    /// The same without any check.
+    pub(super) fn write_unchecked(
+        &self,
+        command: &CStr,
+        args: &[Arg<'_>],
+    ) -> Result<Reply, CallError> {
+        self.call(command, c"!Ev", args)
+    }
+
     /// Asks whether this server takes writes now, with one that changes nothing.
     pub fn probe_writable(&self) -> Result<(), CallError> {
         self.probe(c"!SMEv")
@@ -362,6 +371,32 @@ impl Ctx<'_> {
         self.call(c"SETRANGE", format, &nothing).map(drop)
     }
 
+    /// Sets a key to "1", for so many milliseconds or for ever.
+    pub fn set_flag(&self, key: &RString, life_ms: Option<u64>) -> Result<(), CallError> {
+        let set = c"SET".as_ptr();
+        let value = c"1".as_ptr();
+        let _doing = Doing::Calling.begin();
+        // The value is a C string, not one that we hold too: so the server puts its shared number in
+        // its place, which takes no memory.
+        // SAFETY: live context and string; the formats name a string, C strings and a number.
+        let raw = unsafe {
+            let call = api!(RedisModule_Call);
+            match (
+                life_ms.map(|ms| i64::try_from(ms).unwrap_or(i64::MAX)),
+                self.is_timer,
+            ) {
+                (None, false) => call(self.raw, set, c"!Esc".as_ptr(), key.as_ptr(), value),
+                (None, true) => call(self.raw, set, c"!SEsc".as_ptr(), key.as_ptr(), value),
+                (Some(ms), is_timer) => {
+                    let format = if is_timer { c"!SEsccl" } else { c"!Esccl" };
+                    let (format, px) = (format.as_ptr(), c"PX".as_ptr());
+                    call(self.raw, set, format, key.as_ptr(), value, px, ms)
+                }
+            }
+        };
+        checked(c"SET", raw).map(drop)
+    }
+
     fn call(&self, command: &CStr, format: &CStr, args: &[Arg<'_>]) -> Result<Reply, CallError> {
         let mut args = ArgV::new(args);
         let argv = &mut args.raw;
@@ -376,20 +411,25 @@ impl Ctx<'_> {
                 argv.len(),
             )
         };
-        if raw.is_null() {
-            return Err(CallError(format!(
-                "ERR the server refused {}",
-                command.to_string_lossy()
-            )));
-        }
-        let reply = Reply { raw };
-        if reply.kind() == raw::REDISMODULE_REPLY_ERROR as i32 {
-            // SAFETY: a live reply of this type.
-            let text = unsafe { element_bytes(reply.raw) }.unwrap_or_default();
-            return Err(CallError(
-                String::from_utf8_lossy(text).trim_end().to_owned(),
-            ));
-        }
-        Ok(reply)
+        checked(command, raw)
     }
+}
+
+/// What a called command answered, unless that is an error; null: the server did not even call it.
+fn checked(command: &CStr, raw: *mut raw::RedisModuleCallReply) -> Result<Reply, CallError> {
+    if raw.is_null() {
+        return Err(CallError(format!(
+            "ERR the server refused {}",
+            command.to_string_lossy()
+        )));
+    }
+    let reply = Reply { raw };
+    if reply.kind() == raw::REDISMODULE_REPLY_ERROR as i32 {
+        // SAFETY: a live reply of this type.
+        let text = unsafe { element_bytes(reply.raw) }.unwrap_or_default();
+        return Err(CallError(
+            String::from_utf8_lossy(text).trim_end().to_owned(),
+        ));
+    }
+    Ok(reply)
 }

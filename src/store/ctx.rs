@@ -188,6 +188,21 @@ impl Ctx<'_> {
         }
     }
 
+    /// The notification that a hash was written (class `h`).
+    pub fn notify_hset(&self, key: &RString) {
+        self.notify_class(raw::REDISMODULE_NOTIFY_HASH, c"hset", key);
+    }
+
+    /// The notification that members were added to a sorted set (class `z`).
+    pub fn notify_zadd(&self, key: &RString) {
+        self.notify_class(raw::REDISMODULE_NOTIFY_ZSET, c"zadd", key);
+    }
+
+    /// The notification that a key was deleted (class `g`).
+    pub fn notify_del(&self, key: &RString) {
+        self.notify_class(raw::REDISMODULE_NOTIFY_GENERIC, c"del", key);
+    }
+
     /// The notification that the server sends when a key expires (class `x`).
     pub fn notify_expired(&self, key: &RString) {
         self.notify_class(raw::REDISMODULE_NOTIFY_EXPIRED, c"expired", key);

@@ -8,10 +8,10 @@ use std::ffi::CStr;
 use redis_module::raw;
 
 use super::call::{named, ArgV};
-use super::followers::is_followed;
+use super::followers::{has_replicas, is_followed};
 use super::{api, Arg, CallError, Ctx, KeyType, RString};
 
-const WRITE: i32 = (raw::REDISMODULE_READ | raw::REDISMODULE_WRITE) as i32;
+pub(super) const WRITE: i32 = (raw::REDISMODULE_READ | raw::REDISMODULE_WRITE) as i32;
 
 /// The second part of the ids of entries of the same millisecond, of whatever stream.
 pub fn next_sequence(now_ms: u64) -> u64 {
@@ -31,7 +31,18 @@ impl Ctx<'_> {
             let args = [&[Arg::Str(key)], fields].concat();
             return self.write(c"HSET", &args).map(drop);
         }
-        let args = ArgV::new(&[&[Arg::Str(key)], fields].concat());
+        self.set_fields(key, fields)?;
+        self.notify_hset(key);
+        self.touched(key);
+        Ok(())
+    }
+
+    /// SAFETY (for callers): the strings are live.
+    pub(super) unsafe fn write_fields(
+        &self,
+        key: &RString,
+        fields: &[*mut raw::RedisModuleString],
+    ) -> Result<(), CallError> {
         // SAFETY: live context and strings; the handle is closed before anything else happens. The
         // type is checked, and each call sets one pair, ended by null.
         unsafe {
@@ -41,7 +52,7 @@ impl Ctx<'_> {
                 api!(RedisModule_CloseKey)(handle);
                 return Err(CallError::wrong_type());
             }
-            for pair in args.raw()[1..].chunks_exact(2) {
+            for pair in fields.chunks_exact(2) {
                 api!(RedisModule_HashSet)(
                     handle,
                     raw::REDISMODULE_HASH_NONE as i32,
@@ -52,10 +63,6 @@ impl Ctx<'_> {
             }
             api!(RedisModule_CloseKey)(handle);
         }
-        // SAFETY: `args` lives.
-        unsafe { self.replicate_argv(c"HSET", args.raw()) };
-        self.notify_class(raw::REDISMODULE_NOTIFY_HASH, c"hset", key);
-        self.touched(key);
         Ok(())
     }
 
@@ -74,41 +81,22 @@ impl Ctx<'_> {
             return self.write(c"XADD", &args).map(drop);
         }
         let args = ArgV::new(fields);
-        let mut id = raw::RedisModuleStreamID {
-            ms: now_ms,
-            seq: next_sequence(now_ms),
-        };
-        let maxlen = i64::try_from(maxlen).unwrap_or(i64::MAX);
         // SAFETY: live context and strings; the handle is closed before anything else happens. The
         // type is checked; `args` are pairs of field and value.
-        let kept = unsafe {
+        let (id, kept) = unsafe {
             let handle = api!(RedisModule_OpenKey)(self.raw, key.as_ptr(), WRITE);
             let kind = KeyType::of(handle);
             if !matches!(kind, KeyType::Stream | KeyType::Missing) {
                 api!(RedisModule_CloseKey)(handle);
                 return Err(CallError::wrong_type());
             }
-            let mut argv = args.raw().to_vec();
-            let pairs = (argv.len() / 2) as i64;
-            let mut add = |flags: u32| {
-                let add = api!(RedisModule_StreamAdd);
-                add(handle, flags as i32, &mut id, argv.as_mut_ptr(), pairs)
-                    == raw::REDISMODULE_OK as i32
-            };
-            // The stream may be ahead: the clock was set back, or others append to it.
-            let added = (now_ms > 0 && add(0)) || add(raw::REDISMODULE_STREAM_ADD_AUTOID);
-            let mut kept = None;
-            if added {
-                let flags = raw::REDISMODULE_STREAM_TRIM_APPROX as i32;
-                if api!(RedisModule_StreamTrimByLength)(handle, flags, maxlen) > 0 {
-                    kept = Some(api!(RedisModule_ValueLength)(handle) as u64);
-                }
-            }
+            let id = add_entry(handle, now_ms, &args);
+            let kept = id.and_then(|_| trim(handle, maxlen));
             api!(RedisModule_CloseKey)(handle);
-            if !added {
-                return Err(CallError::no_more_ids());
+            match id {
+                Some(id) => (id, kept),
+                None => return Err(CallError::no_more_ids()),
             }
-            kept
         };
         self.replicate_xadd(key, id, kept, &args);
         self.notify_class(raw::REDISMODULE_NOTIFY_STREAM, c"xadd", key);
@@ -121,7 +109,7 @@ impl Ctx<'_> {
 
     /// Replicates an entry that was appended, and that so many of the stream were kept if any was
     /// trimmed: what was trimmed goes there too, and no more.
-    fn replicate_xadd(
+    pub(super) fn replicate_xadd(
         &self,
         key: &RString,
         id: raw::RedisModuleStreamID,
@@ -143,10 +131,10 @@ impl Ctx<'_> {
         unsafe { self.replicate_argv(c"XADD", &[args.raw(), fields.raw()].concat()) };
     }
 
-    /// Publishes a message, to subscribers of replicas too.
+    /// Publishes a message, to subscribers of replicas too. (An append-only file holds no messages.)
     pub fn publish(&self, channel: &str, message: &str) {
         let args = [channel.into(), message.into()];
-        if self.is_timer || is_followed() {
+        if has_replicas() {
             // Nobody can be told if it fails.
             let _ = self.write(c"PUBLISH", &args);
             return;
@@ -187,7 +175,11 @@ impl Ctx<'_> {
     }
 
     /// SAFETY (for callers): the strings are live.
-    unsafe fn replicate_argv(&self, command: &CStr, argv: &[*mut raw::RedisModuleString]) {
+    pub(super) unsafe fn replicate_argv(
+        &self,
+        command: &CStr,
+        argv: &[*mut raw::RedisModuleString],
+    ) {
         if !is_followed() {
             return self.count_change();
         }
@@ -199,9 +191,51 @@ impl Ctx<'_> {
     }
 
     /// Instead of replicating to nobody: the server drops it, and counts the change towards the next
-    /// RDB file.
+    /// RDB file. (In a timer there is no command to drop; its calls count.)
     fn count_change(&self) {
+        if self.is_timer {
+            return;
+        }
         // SAFETY: a live context.
         unsafe { api!(RedisModule_ReplicateVerbatim)(self.raw) };
+    }
+}
+
+/// Appends an entry whose id begins with `now_ms`, unless the stream is ahead of that; `None` when the
+/// stream's ids are used up.
+///
+/// SAFETY (for callers): a stream opened for writing, or a key that is missing; `fields` are pairs of
+/// field and value.
+pub(super) unsafe fn add_entry(
+    stream: *mut raw::RedisModuleKey,
+    now_ms: u64,
+    fields: &ArgV,
+) -> Option<raw::RedisModuleStreamID> {
+    let mut id = raw::RedisModuleStreamID {
+        ms: now_ms,
+        seq: next_sequence(now_ms),
+    };
+    let mut argv = fields.raw().to_vec();
+    let pairs = (argv.len() / 2) as i64;
+    // SAFETY: the caller's promise.
+    let mut add = |flags: u32| unsafe {
+        let add = api!(RedisModule_StreamAdd);
+        add(stream, flags as i32, &mut id, argv.as_mut_ptr(), pairs) == raw::REDISMODULE_OK as i32
+    };
+    // The stream may be ahead: the clock was set back, or others append to it.
+    let added = (now_ms > 0 && add(0)) || add(raw::REDISMODULE_STREAM_ADD_AUTOID);
+    added.then_some(id)
+}
+
+/// Trims a stream to about `maxlen` entries; how many are left if any went.
+///
+/// SAFETY (for callers): a stream opened for writing.
+pub(super) unsafe fn trim(stream: *mut raw::RedisModuleKey, maxlen: u64) -> Option<u64> {
+    let maxlen = i64::try_from(maxlen).unwrap_or(i64::MAX);
+    let flags = raw::REDISMODULE_STREAM_TRIM_APPROX as i32;
+    // SAFETY: the caller's promise.
+    unsafe {
+        let trimmed = api!(RedisModule_StreamTrimByLength)(stream, flags, maxlen);
+        (trimmed > 0).then(|| api!(RedisModule_ValueLength)(stream) as u64)
     }
 }

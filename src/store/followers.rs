@@ -20,6 +20,8 @@ const LOOK_EVERY_MS: u64 = 50;
 thread_local! {
     static LOOKED_AT: Cell<u64> = const { Cell::new(0) };
     static FOLLOWED: Cell<bool> = const { Cell::new(true) };
+    /// The same of replicas alone.
+    static HAS_REPLICAS: Cell<bool> = const { Cell::new(true) };
     /// Whether the server tells all the events that withdraw the claim.
     static IS_TOLD: Cell<bool> = const { Cell::new(false) };
 }
@@ -35,6 +37,11 @@ const EVENTS: [u64; 3] = [
 /// Whether what is replicated goes anywhere.
 pub(super) fn is_followed() -> bool {
     FOLLOWED.get()
+}
+
+/// Whether what is replicated goes to a replica, or will when it comes back.
+pub(super) fn has_replicas() -> bool {
+    HAS_REPLICAS.get()
 }
 
 impl Ctx<'_> {
@@ -60,8 +67,9 @@ impl Ctx<'_> {
             return;
         }
         LOOKED_AT.set(now);
-        let is_quiet = IS_TOLD.get() && !self.flags().has_aof_or_child();
-        FOLLOWED.set(!is_quiet || self.has_replication());
+        let has_replicas = !IS_TOLD.get() || self.has_replication();
+        HAS_REPLICAS.set(has_replicas);
+        FOLLOWED.set(has_replicas || self.flags().has_aof_or_child());
     }
 
     /// Whether there is a replica, or a backlog for one that comes back.
@@ -100,4 +108,5 @@ extern "C" fn followed_entry(
 /// Withdraws the claim.
 pub(super) fn follow() {
     FOLLOWED.set(true);
+    HAS_REPLICAS.set(true);
 }

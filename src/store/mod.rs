@@ -10,6 +10,7 @@ pub mod acl;
 #[cfg_attr(test, allow(dead_code))]
 mod alloc;
 mod args;
+mod batch;
 mod block;
 mod call;
 pub mod command;

@@ -1,6 +1,6 @@
 //! The deadline index: which device is due first.
 //!
-//! A binary heap of (deadline, slot) over a slab of devices, and a hash table from id to slot. A
+//! A binary heap of (deadline, slot) over the records of devices, and a hash table from id to slot. A
 //! heap entry is valid only while its slot carries the same deadline, so moving or forgetting a
 //! device costs no search in the heap; what is left behind is dropped when it comes up, or in one
 //! sweep once more than half of the heap is dead.
@@ -13,36 +13,37 @@
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::hash::BuildHasher;
+use std::marker::PhantomData;
 
-use compact_str::CompactString;
 use hashbrown::{DefaultHashBuilder, HashTable};
 
-/// A device that is known but has no deadline.
-const NEVER: u64 = u64::MAX;
+use self::records::{Records, Slot, NEVER};
+
+mod records;
+
 /// Heaps smaller than this are not worth compacting.
 const COMPACT_ABOVE: usize = 1024;
 
-type Slot = u32;
-
-struct Entry<N> {
-    /// Empty: the slot is free. Ids of up to 24 bytes stand right here: comparing one costs no further
-    /// look into memory, which is what a lookup among a million devices consists of.
-    id: CompactString,
+/// When to look at a slot. Packed, or a quarter of the heap would be padding.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(C, packed(4))]
+struct Due {
     deadline: u64,
-    note: N,
+    slot: Slot,
 }
 
-/// See the module's comment. Deadlines are milliseconds since the Unix epoch.
+/// See the module's comment. Deadlines are milliseconds since the Unix epoch; one that is more than
+/// 8 900 years from it is taken to be that.
 #[derive(Default)]
-pub struct Deadlines<N = ()> {
-    heap: BinaryHeap<Reverse<(u64, Slot)>>,
-    entries: Vec<Entry<N>>,
-    free: Vec<Slot>,
+pub struct Deadlines<N = u32> {
+    heap: BinaryHeap<Reverse<Due>>,
+    records: Records,
     slots: HashTable<Slot>,
     hasher: DefaultHashBuilder,
+    _note: PhantomData<N>,
 }
 
-impl<N: Copy + Default> Deadlines<N> {
+impl<N: Default + From<u32> + Into<u32>> Deadlines<N> {
     pub fn new() -> Deadlines<N> {
         Deadlines::default()
     }
@@ -60,70 +61,67 @@ impl<N: Copy + Default> Deadlines<N> {
         self.find(id).is_some()
     }
 
-    /// Sets when to look at a device; `None`: it is known, and never due.
+    /// Sets when to look at a device; `None`: it is known, and never due. (An id that is no name has
+    /// no deadline.)
     pub fn schedule(&mut self, id: &str, deadline: Option<u64>) {
-        let deadline = deadline.unwrap_or(NEVER);
+        let deadline = deadline.map_or(NEVER, |deadline| deadline.min(NEVER - 1));
         let slot = match self.find(id) {
-            Some(slot) if self.entries[slot as usize].deadline == deadline => return,
+            Some(slot) if self.records.deadline(slot) == deadline => return,
             Some(slot) => slot,
-            None => self.insert(id),
+            None => match self.insert(id) {
+                Some(slot) => slot,
+                None => return,
+            },
         };
-        self.entries[slot as usize].deadline = deadline;
+        self.records.set_deadline(slot, deadline);
         if deadline != NEVER {
-            self.heap.push(Reverse((deadline, slot)));
+            self.heap.push(Reverse(Due { deadline, slot }));
         }
         self.compact();
     }
 
     /// When a device is looked at; `None`: never, or it is not known.
     pub fn deadline(&self, id: &str) -> Option<u64> {
-        let slot = self.find(id)?;
-        Some(self.entries[slot as usize].deadline).filter(|deadline| *deadline != NEVER)
+        let deadline = self.records.deadline(self.find(id)?);
+        (deadline != NEVER).then_some(deadline)
     }
 
     /// What was noted of a device since it became known.
     pub fn note(&self, id: &str) -> Option<N> {
-        self.find(id).map(|slot| self.entries[slot as usize].note)
+        self.find(id).map(|slot| self.records.note(slot).into())
     }
 
     /// Notes something of a device; nothing when it is not known.
     pub fn set_note(&mut self, id: &str, note: N) {
-        if let Some(slot) = self.find(id) {
-            self.entries[slot as usize].note = note;
-        }
+        self.change_note(id, |_| note);
     }
 
     /// Makes a new note of the old one; nothing when the device is not known.
     pub fn change_note(&mut self, id: &str, change: impl FnOnce(N) -> N) {
         if let Some(slot) = self.find(id) {
-            let note = &mut self.entries[slot as usize].note;
-            *note = change(*note);
+            let note = change(self.records.note(slot).into());
+            self.records.set_note(slot, note.into());
         }
     }
 
     /// Blanks the note of every device.
     pub fn forget_notes(&mut self) {
-        for entry in &mut self.entries {
-            entry.note = N::default();
+        for slot in &self.slots {
+            self.records.set_note(*slot, N::default().into());
         }
     }
 
     /// Forgets a device.
     pub fn remove(&mut self, id: &str) -> bool {
         let hash = self.hasher.hash_one(id);
-        let entries = &self.entries;
+        let records = &self.records;
         match self
             .slots
-            .find_entry(hash, |slot| entries[*slot as usize].id == id)
+            .find_entry(hash, |slot| records.has_id(*slot, id))
         {
             Ok(found) => {
                 let (slot, _) = found.remove();
-                self.entries[slot as usize] = Entry {
-                    id: CompactString::default(),
-                    deadline: NEVER,
-                    note: N::default(),
-                };
-                self.free.push(slot);
+                self.records.remove(slot);
                 self.compact();
                 true
             }
@@ -135,16 +133,15 @@ impl<N: Copy + Default> Deadlines<N> {
     /// deadline. It stays known, without a deadline, until it is scheduled or removed.
     pub fn pop_due(&mut self, now: u64, id: &mut String) -> Option<u64> {
         loop {
-            let (deadline, slot) = self.first()?;
+            let Due { deadline, slot } = self.first()?;
             if deadline > now {
                 return None;
             }
             self.heap.pop();
-            let entry = &mut self.entries[slot as usize];
-            if entry.deadline == deadline {
-                entry.deadline = NEVER;
+            if self.records.deadline(slot) == deadline {
+                self.records.set_deadline(slot, NEVER);
                 id.clear();
-                id.push_str(&entry.id);
+                id.push_str(self.records.id(slot));
                 return Some(deadline);
             }
         }
@@ -152,18 +149,22 @@ impl<N: Copy + Default> Deadlines<N> {
 
     /// The earliest deadline there may be; a little too early when that entry is dead.
     pub fn next_deadline(&self) -> Option<u64> {
-        self.first().map(|(deadline, _)| deadline)
+        self.first().map(|first| first.deadline)
     }
 
     /// Makes every device that is known due at once, so that all are looked at afresh.
     pub fn look_at_all(&mut self) {
         self.heap.clear();
-        for (slot, entry) in self.entries.iter_mut().enumerate() {
-            if !entry.id.is_empty() {
-                entry.deadline = 0;
-                self.heap.push(Reverse((0, slot as Slot)));
-            }
+        for slot in &self.slots {
+            self.records.set_deadline(*slot, 0);
         }
+        let all = self.slots.iter();
+        self.heap.extend(all.map(|slot| {
+            Reverse(Due {
+                deadline: 0,
+                slot: *slot,
+            })
+        }));
     }
 
     /// Forgets everything.
@@ -173,60 +174,36 @@ impl<N: Copy + Default> Deadlines<N> {
 
     /// The memory held, in bytes, ids included.
     pub fn memory_usage(&self) -> usize {
-        let on_heap = self
-            .entries
-            .iter()
-            .filter(|entry| entry.id.is_heap_allocated());
-        let ids: usize = on_heap.map(|entry| entry.id.capacity()).sum();
-        self.heap.capacity() * size_of::<Reverse<(u64, Slot)>>()
-            + self.entries.capacity() * size_of::<Entry<N>>()
-            + self.free.capacity() * size_of::<Slot>()
+        self.heap.capacity() * size_of::<Reverse<Due>>()
+            + self.records.memory_usage()
             + self.slots.allocation_size()
-            + ids
     }
 
-    fn first(&self) -> Option<(u64, Slot)> {
+    fn first(&self) -> Option<Due> {
         self.heap.peek().map(|Reverse(first)| *first)
     }
 
     fn find(&self, id: &str) -> Option<Slot> {
         let hash = self.hasher.hash_one(id);
-        self.slots
-            .find(hash, |slot| self.entries[*slot as usize].id == id)
-            .copied()
+        let is_it = |slot: &Slot| self.records.has_id(*slot, id);
+        self.slots.find(hash, is_it).copied()
     }
 
-    fn insert(&mut self, id: &str) -> Slot {
-        let entry = Entry {
-            id: CompactString::new(id),
-            deadline: NEVER,
-            note: N::default(),
-        };
-        let slot = match self.free.pop() {
-            Some(slot) => {
-                self.entries[slot as usize] = entry;
-                slot
-            }
-            None => {
-                self.entries.push(entry);
-                (self.entries.len() - 1) as Slot
-            }
-        };
-        let (entries, hasher) = (&self.entries, &self.hasher);
+    fn insert(&mut self, id: &str) -> Option<Slot> {
+        let slot = self.records.add(id)?;
+        let (records, hasher) = (&self.records, &self.hasher);
         self.slots.insert_unique(hasher.hash_one(id), slot, |slot| {
-            hasher.hash_one(entries[*slot as usize].id.as_str())
+            hasher.hash_one(records.id(*slot))
         });
-        slot
+        Some(slot)
     }
 
     /// Drops dead heap entries once they are more than the living ones: O(1) per change, amortised.
     fn compact(&mut self) {
         if self.heap.len() > COMPACT_ABOVE && self.heap.len() > 2 * self.slots.len() {
-            let entries = &self.entries;
-            self.heap.retain(|Reverse((deadline, slot))| {
-                let entry = &entries[*slot as usize];
-                entry.deadline == *deadline && !entry.id.is_empty()
-            });
+            let records = &self.records;
+            self.heap
+                .retain(|Reverse(due)| records.deadline(due.slot) == due.deadline);
             self.heap.shrink_to(2 * self.heap.len());
         }
     }
@@ -287,7 +264,7 @@ mod tests {
 
     #[test]
     fn a_flapping_device_does_not_grow_the_heap() {
-        let mut index = Deadlines::<()>::new();
+        let mut index = Deadlines::<u32>::new();
         for deadline in 0..100_000 {
             index.schedule("flapping", Some(1_000_000 + deadline));
             index.remove("flapping");
@@ -310,6 +287,51 @@ mod tests {
         let mut due: Vec<String> = drain(&mut index, 0).into_iter().map(|(_, id)| id).collect();
         due.sort();
         assert_eq!(due, ["a", "b"]);
+    }
+
+    #[test]
+    fn ids_of_every_length_keep_to_themselves() {
+        let mut index = Deadlines::<u32>::new();
+        let of_length = |length: usize, letter: &str| letter.repeat(length);
+        for letter in ["a", "b"] {
+            for length in 1..=256 {
+                index.schedule(&of_length(length, letter), Some(length as u64));
+                index.set_note(&of_length(length, letter), length as u32);
+            }
+            // What is given back is used again.
+            for length in (1..=256).filter(|length| length % 3 == 0) {
+                assert!(index.remove(&of_length(length, letter)));
+            }
+        }
+        for length in (1..=256).filter(|length| length % 3 != 0) {
+            for letter in ["a", "b"] {
+                let id = of_length(length, letter);
+                assert_eq!(index.deadline(&id), Some(length as u64), "{id}");
+                assert_eq!(index.note(&id), Some(length as u32), "{id}");
+            }
+        }
+        assert_eq!(drain(&mut index, 300).len(), index.len());
+        for nameless in ["".to_owned(), of_length(257, "a")] {
+            index.schedule(&nameless, Some(1));
+            assert!(!index.contains(&nameless));
+        }
+    }
+
+    #[test]
+    fn a_device_takes_less_than_48_bytes_at_its_best() {
+        let mut index = Deadlines::<u32>::new();
+        // As many as fill the tables.
+        let many = 7 << 14;
+        for number in 0..many {
+            index.schedule(&format!("d-{number:010}"), Some(number));
+        }
+        let bytes = index.memory_usage() as f64 / many as f64;
+        assert!(bytes < 48.0, "{bytes}");
+    }
+
+    /// Ids of all sizes of records up to some.
+    fn name(d: u8) -> String {
+        format!("{}{d}", "x".repeat(usize::from(d) % 7 * 5))
     }
 
     #[derive(Debug, Clone)]
@@ -343,13 +365,13 @@ mod tests {
             for step in steps {
                 match step {
                     Step::Schedule(d, t) => {
-                        index.schedule(&d.to_string(), t);
-                        model.insert(d.to_string(), t);
+                        index.schedule(&name(d), t);
+                        model.insert(name(d), t);
                     }
                     Step::Note(d, note) => {
-                        index.set_note(&d.to_string(), note);
-                        if model.contains_key(&d.to_string()) {
-                            notes.insert(d.to_string(), note);
+                        index.set_note(&name(d), note);
+                        if model.contains_key(&name(d)) {
+                            notes.insert(name(d), note);
                         }
                     }
                     Step::ForgetNotes => {
@@ -358,10 +380,10 @@ mod tests {
                     }
                     Step::Remove(d) => {
                         prop_assert_eq!(
-                            index.remove(&d.to_string()),
-                            model.remove(&d.to_string()).is_some()
+                            index.remove(&name(d)),
+                            model.remove(&name(d)).is_some()
                         );
-                        notes.remove(&d.to_string());
+                        notes.remove(&name(d));
                     }
                     Step::LookAtAll => {
                         index.look_at_all();

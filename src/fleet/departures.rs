@@ -1,0 +1,214 @@
+//! Devices whose time is up, told offline some at a time: what they share (the indexes, the stream of
+//! events) is checked, looked up and replicated once for all of them. Each transition is what
+//! [`presence::go_offline`] makes of one, and all writes of one slice of the sweeper are one unit for
+//! replicas and in the append-only file.
+//!
+//! First everything is checked, then everything written, and when that is done, everybody told: a
+//! listener that reads a device because of a notification sees its whole transition.
+
+use super::presence::{self, expect};
+use super::sweeper::Trouble;
+use super::{events, settings, Device, Error, Fleet, Result};
+use crate::store::{Arg, Ctx, KeyType, RString};
+
+/// So many are told at a time. More make the slices coarser, and gain nothing.
+const AT_A_TIME: usize = 32;
+const REASON: &str = "timeout";
+
+/// Devices that wait to be told offline. Nothing of them is written yet.
+#[derive(Default)]
+pub(super) struct Departures {
+    waiting: Vec<Departure>,
+}
+
+struct Departure {
+    device: Device,
+    deadline: u64,
+    heartbeat: RString,
+    had_heartbeat: bool,
+    online_of_type: RString,
+}
+
+impl Departures {
+    pub fn is_full(&self) -> bool {
+        self.waiting.len() >= AT_A_TIME
+    }
+
+    /// Adds an online device whose deadline has passed. One whose type has rules on presence is told
+    /// at once: what they write depends on what they wrote for the one before.
+    pub fn add(
+        &mut self,
+        ctx: &Ctx<'_>,
+        fleet: &Fleet,
+        mut device: Device,
+        deadline: u64,
+        now: u64,
+    ) -> Result<()> {
+        if self.waiting.iter().any(|d| d.device.id == device.id) {
+            // Its hash was mended, or changed by other hands, so it came up again.
+            return Ok(());
+        }
+        let rules = fleet.rules.of_type(ctx, fleet, &device.device_type);
+        if !rules.presence.is_empty() {
+            self.tell(ctx, fleet, now);
+            presence::go_offline(ctx, fleet, &mut device, now, REASON)?;
+            timed_out(fleet, deadline, now);
+            return Ok(());
+        }
+        let heartbeat = fleet.keys.heartbeat(&device.id);
+        expect(ctx, &heartbeat, KeyType::String)?;
+        if settings::HISTORY_PRESENCE.is_on() {
+            expect(ctx, &fleet.keys.history(&device.id), KeyType::Stream)?;
+        }
+        self.waiting.push(Departure {
+            online_of_type: fleet.keys.online_of_type(&device.device_type),
+            heartbeat,
+            had_heartbeat: false,
+            device,
+            deadline,
+        });
+        Ok(())
+    }
+
+    /// Tells all of them offline. Where that can't be written, a device stays as it is and is looked
+    /// at again later.
+    pub fn tell(&mut self, ctx: &Ctx<'_>, fleet: &Fleet, now: u64) {
+        self.keep_those_with_good_indexes(ctx, fleet, now);
+        self.append_events(ctx, fleet, now);
+        if self.waiting.is_empty() {
+            return;
+        }
+        if let Err(error) = self.write(ctx, fleet, now) {
+            // The types are checked, and nothing else can be wrong.
+            let text = format!("devices went offline, but not in the indexes: {error}");
+            fleet.complain(ctx, Trouble::Offline, &text);
+        }
+        for departure in self.waiting.drain(..) {
+            departure.tell(ctx, fleet, now);
+        }
+    }
+
+    fn keep_those_with_good_indexes(&mut self, ctx: &Ctx<'_>, fleet: &Fleet, now: u64) {
+        let keys = &fleet.keys;
+        let shared = || {
+            expect(ctx, &keys.online, KeyType::Set)?;
+            expect(ctx, &keys.offline, KeyType::SortedSet)?;
+            expect(ctx, &keys.events, KeyType::Stream)
+        };
+        if self.waiting.is_empty() {
+            return;
+        }
+        if let Err(error) = shared() {
+            return self.give_up(ctx, fleet, 0, &error, now);
+        }
+        let mut good: Option<String> = None;
+        self.waiting.retain(
+            |Departure {
+                 device,
+                 online_of_type,
+                 ..
+             }| {
+                if good.as_ref() == Some(&device.device_type) {
+                    return true;
+                }
+                match expect(ctx, online_of_type, KeyType::Set) {
+                    Ok(()) => good = Some(device.device_type.clone()),
+                    Err(error) => {
+                        fleet.back_off(ctx, &device.id, &error, now);
+                        return false;
+                    }
+                }
+                true
+            },
+        );
+    }
+
+    /// All from this one on stay online for now.
+    fn give_up(&mut self, ctx: &Ctx<'_>, fleet: &Fleet, from: usize, why: &Error, now: u64) {
+        for departure in self.waiting.drain(from..) {
+            fleet.back_off(ctx, &departure.device.id, why, now);
+        }
+    }
+
+    /// The first write, because it is the only one that can still fail (somebody may have used up the
+    /// stream's ids).
+    fn append_events(&mut self, ctx: &Ctx<'_>, fleet: &Fleet, now: u64) {
+        if self.waiting.is_empty() {
+            return;
+        }
+        let maxlen = settings::EVENTS_MAXLEN.value();
+        let stamp = RString::from_int(now);
+        let departing = self.waiting.iter().map(|d| &d.device);
+        let entries: Vec<Vec<Arg<'_>>> = departing
+            .map(|device| events::offline(device, &stamp, REASON))
+            .collect();
+        if let Err((appended, error)) = ctx.append_all(&fleet.keys.events, maxlen, now, &entries) {
+            drop(entries);
+            self.give_up(ctx, fleet, appended, &error.into(), now);
+        }
+    }
+
+    /// Everything else, so that hashes, indexes and heartbeat keys agree again.
+    fn write(&mut self, ctx: &Ctx<'_>, fleet: &Fleet, now: u64) -> Result<()> {
+        let (keys, f) = (&fleet.keys, &fleet.fields);
+        let stamp = RString::from_int(now);
+        for Departure { device, .. } in &mut self.waiting {
+            device.online = false;
+            device.since = now;
+            let fields = [
+                Arg::Str(&f.status),
+                Arg::Name("offline"),
+                // Replicas may not know it yet, and the index of offline devices is sorted by it.
+                Arg::Str(&f.last_seen),
+                device.last_seen.into(),
+                Arg::Str(&f.status_since),
+                Arg::Str(&stamp),
+                Arg::Str(&f.status_reason),
+                Arg::Name(REASON),
+            ];
+            ctx.set_fields(&device.key, &fields)?;
+        }
+        let heartbeats: Vec<&RString> = self.waiting.iter().map(|d| &d.heartbeat).collect();
+        let deleted = ctx.delete_all(&heartbeats);
+        for (departure, was_there) in self.waiting.iter_mut().zip(deleted) {
+            departure.had_heartbeat = was_there;
+        }
+        ctx.srem_all(&keys.online, self.waiting.iter().map(|d| &d.device.id_key))?;
+        let mut by_type: Vec<&Departure> = self.waiting.iter().collect();
+        by_type.sort_by_key(|d| &d.device.device_type);
+        for of_type in by_type.chunk_by(|a, b| a.device.device_type == b.device.device_type) {
+            let ids = of_type.iter().map(|d| &d.device.id_key);
+            ctx.srem_all(&of_type[0].online_of_type, ids)?;
+        }
+        let offline: Vec<(u64, &RString)> = self
+            .waiting
+            .iter()
+            .map(|d| (d.device.last_seen, &d.device.id_key))
+            .collect();
+        ctx.zadd_all(&keys.offline, &offline)?;
+        ctx.notify_zadd(&keys.offline);
+        Ok(())
+    }
+}
+
+impl Departure {
+    /// Tells the world of one, all of whose writes are done.
+    fn tell(&self, ctx: &Ctx<'_>, fleet: &Fleet, now: u64) {
+        let device = &self.device;
+        fleet.deadlines.borrow_mut().remove(&device.id);
+        fleet.stats.went_offline.add(1);
+        timed_out(fleet, self.deadline, now);
+        ctx.touched(&device.key);
+        ctx.notify_hset(&device.key);
+        if self.had_heartbeat {
+            ctx.touched(&self.heartbeat);
+            ctx.notify_del(&self.heartbeat);
+        }
+        presence::tell_offline(ctx, fleet, device, &self.heartbeat, REASON, now);
+    }
+}
+
+fn timed_out(fleet: &Fleet, deadline: u64, now: u64) {
+    fleet.stats.timed_out.add(1);
+    fleet.stats.told_after(now - deadline);
+}

@@ -1,0 +1,137 @@
+//! Writes of many devices in one go: a shared key is looked up once for all of them, and replicated in
+//! one command.
+//!
+//! They are for the timer, after it asked whether this server takes writes
+//! ([`Ctx::probe_writable`]) in the same callback, and ask for no further checks: what they write
+//! belongs together, and may not end in the middle. They send no notification either, except
+//! [`Ctx::srem_all`]: the caller does that when all is written, so that whoever reads because of one
+//! sees a whole step.
+
+use redis_module::raw;
+
+use super::call::ArgV;
+use super::effects::{add_entry, trim, WRITE};
+use super::{api, Arg, CallError, Ctx, KeyType, RString};
+
+impl Ctx<'_> {
+    /// Appends entries to a stream that keeps about `maxlen` of them. An error says how many were
+    /// appended before it.
+    pub fn append_all(
+        &self,
+        key: &RString,
+        maxlen: u64,
+        now_ms: u64,
+        entries: &[Vec<Arg<'_>>],
+    ) -> Result<(), (usize, CallError)> {
+        let entries: Vec<ArgV> = entries.iter().map(|fields| ArgV::new(fields)).collect();
+        let mut ids = Vec::with_capacity(entries.len());
+        // SAFETY: live context and strings; the type is checked; nothing else happens before the
+        // handle is closed.
+        let kept = unsafe {
+            let handle = api!(RedisModule_OpenKey)(self.raw, key.as_ptr(), WRITE);
+            if !matches!(KeyType::of(handle), KeyType::Stream | KeyType::Missing) {
+                api!(RedisModule_CloseKey)(handle);
+                return Err((0, CallError::wrong_type()));
+            }
+            ids.extend(
+                entries
+                    .iter()
+                    .map_while(|fields| add_entry(handle, now_ms, fields)),
+            );
+            let kept = trim(handle, maxlen);
+            api!(RedisModule_CloseKey)(handle);
+            kept
+        };
+        for (id, fields) in ids.iter().zip(&entries) {
+            self.replicate_xadd(key, *id, None, fields);
+        }
+        if let Some(kept) = kept {
+            self.replicate(
+                c"XTRIM",
+                &[Arg::Str(key), "MAXLEN".into(), "=".into(), kept.into()],
+            );
+        }
+        for _ in &ids {
+            self.notify_class(raw::REDISMODULE_NOTIFY_STREAM, c"xadd", key);
+        }
+        if kept.is_some() {
+            self.notify_class(raw::REDISMODULE_NOTIFY_STREAM, c"xtrim", key);
+        }
+        self.touched(key);
+        match ids.len() {
+            all if all == entries.len() => Ok(()),
+            some => Err((some, CallError::no_more_ids())),
+        }
+    }
+
+    /// Sets fields of a hash: fields and values.
+    pub fn set_fields(&self, key: &RString, fields: &[Arg<'_>]) -> Result<(), CallError> {
+        let args = ArgV::new(&[&[Arg::Str(key)], fields].concat());
+        // SAFETY: live context and strings.
+        unsafe { self.write_fields(key, &args.raw()[1..]) }?;
+        // SAFETY: `args` lives.
+        unsafe { self.replicate_argv(c"HSET", args.raw()) };
+        Ok(())
+    }
+
+    /// Deletes keys; which of them were there.
+    pub fn delete_all(&self, keys: &[&RString]) -> Vec<bool> {
+        let delete = |key: &&RString| {
+            // SAFETY: live context and string; the handle is closed at once. It is of a missing key
+            // if it has no value.
+            unsafe {
+                let handle = api!(RedisModule_OpenKey)(self.raw, key.as_ptr(), WRITE);
+                let is_there = KeyType::of(handle) != KeyType::Missing;
+                if is_there {
+                    api!(RedisModule_DeleteKey)(handle);
+                }
+                api!(RedisModule_CloseKey)(handle);
+                is_there
+            }
+        };
+        let were_there: Vec<bool> = keys.iter().map(delete).collect();
+        let deleted = keys.iter().zip(&were_there).filter(|(_, there)| **there);
+        let args: Vec<Arg<'_>> = deleted.map(|(key, _)| Arg::Str(key)).collect();
+        if !args.is_empty() {
+            self.replicate(c"DEL", &args);
+        }
+        were_there
+    }
+
+    /// Adds members with their scores to a sorted set.
+    pub fn zadd_all(&self, key: &RString, members: &[(u64, &RString)]) -> Result<(), CallError> {
+        // SAFETY: live context and strings; the type is checked; nothing else happens before the
+        // handle is closed.
+        unsafe {
+            let handle = api!(RedisModule_OpenKey)(self.raw, key.as_ptr(), WRITE);
+            if !matches!(KeyType::of(handle), KeyType::SortedSet | KeyType::Missing) {
+                api!(RedisModule_CloseKey)(handle);
+                return Err(CallError::wrong_type());
+            }
+            for (score, member) in members {
+                let no_flags = std::ptr::null_mut();
+                api!(RedisModule_ZsetAdd)(handle, *score as f64, member.as_ptr(), no_flags);
+            }
+            api!(RedisModule_CloseKey)(handle);
+        }
+        let mut args = vec![Arg::Str(key)];
+        args.extend(
+            members
+                .iter()
+                .flat_map(|(score, member)| [(*score).into(), Arg::Str(member)]),
+        );
+        self.replicate(c"ZADD", &args);
+        self.touched(key);
+        Ok(())
+    }
+
+    /// Takes members out of a set. The key API has no sets, so this is a call.
+    pub fn srem_all<'m>(
+        &self,
+        key: &'m RString,
+        members: impl Iterator<Item = &'m RString>,
+    ) -> Result<(), CallError> {
+        let args: Vec<Arg<'_>> = std::iter::once(key).chain(members).map(Arg::Str).collect();
+        self.write_unchecked(c"SREM", &args).map(drop)
+    }
+}
