@@ -121,7 +121,7 @@ impl Ctx<'_> {
 
     /// Replicates an entry that was appended, and that so many of the stream were kept if any was
     /// trimmed: what was trimmed goes there too, and no more.
-    fn replicate_xadd(
+    pub(super) fn replicate_xadd(
         &self,
         key: &RString,
         id: raw::RedisModuleStreamID,
