@@ -1,6 +1,7 @@
 //! `THROTTLE.HIT` on a key: reads its state, asks the algorithm, writes what it says. The state is a
 //! plain string with an expiry; a hit that changes nothing writes nothing.
 
+use devicestate_core::digits::parse_i64;
 use devicestate_core::escape::Quoted;
 use devicestate_core::throttle::gcra::{self, State};
 use devicestate_core::throttle::window::{self, Window};
@@ -113,11 +114,7 @@ fn read_window(name: &RString, key: &StringKey<'_>, now: u64) -> Result<Option<W
     let Some(text) = key.value() else {
         return Ok(None);
     };
-    // As INCR reads it: no leading zeros, no plus.
-    let count = std::str::from_utf8(text)
-        .ok()
-        .and_then(|text| text.parse::<i64>().ok())
-        .filter(|count| itoa::Buffer::new().format(*count).as_bytes() == text)
+    let count = parse_i64(text)
         .ok_or_else(|| not_a_state(name, text, "counter of a window", "without GCRA"))?;
     Ok(Some(Window {
         count,

@@ -53,7 +53,7 @@ impl Command for CommandTake {
         ctx.reply_array(taken.len());
         for delivery in &taken {
             ctx.reply_array(3);
-            ctx.reply_bytes(delivery.entry.id.to_string().as_bytes());
+            ctx.reply_bytes(delivery.entry.id.text().bytes());
             match Message::read(delivery.entry.pairs()).body {
                 Some(command) => ctx.reply_bytes(command),
                 None => ctx.reply_null(),

@@ -85,7 +85,7 @@ impl Command for QueueAdd {
             // It may be the queue of a device's commands.
             fleet.key_changed("xadd", key.bytes());
         }
-        ctx.reply_bytes(id.to_string().as_bytes());
+        ctx.reply_bytes(id.text().bytes());
         Ok(())
     }
 }

@@ -1,6 +1,7 @@
 //! `QUEUE.GET key worker [COUNT n] [LEASE ms] [MAX n] [INFLIGHT n] [BLOCK ms]`
 
 use devicestate_core::queue::message::Message;
+use devicestate_core::queue::times::LEASE_BY_HAND_MS;
 
 use super::args::MAX_MESSAGES;
 use super::{Args, Command};
@@ -17,7 +18,7 @@ use crate::store::Ctx;
 /// there is nothing (0: for ever), where a client may wait.
 pub struct QueueGet;
 
-const LEASE_MS: u64 = 30_000;
+const LEASE_MS: u64 = LEASE_BY_HAND_MS;
 const MAX_DELIVERIES: u64 = 5;
 /// Bounds of MAX and INFLIGHT.
 const MANY: u64 = 1_000_000_000;
@@ -99,7 +100,7 @@ fn reply(ctx: &Ctx<'_>, deliveries: &[Delivery]) {
     for delivery in deliveries {
         let message = Message::read(delivery.entry.pairs());
         ctx.reply_array(4);
-        ctx.reply_bytes(delivery.entry.id.to_string().as_bytes());
+        ctx.reply_bytes(delivery.entry.id.text().bytes());
         match message.body {
             Some(body) => ctx.reply_bytes(body),
             None => ctx.reply_null(),

@@ -5,7 +5,7 @@ use devicestate_core::queue::pending::Holder;
 use devicestate_core::queue::Id;
 
 use super::groups::{self, DEAD};
-use super::open::{is_stream, open_stream, Look, Queue};
+use super::open::{is_stream, open_stream, wrong_type, Look, Queue};
 use crate::fleet::{self, Error, Result};
 use crate::store::{named, pair, Ctx, RString};
 
@@ -24,7 +24,8 @@ pub struct NewMessage<'a> {
 /// Appends a message and returns its id. It refuses where the queue is full: nothing is trimmed but
 /// what has expired.
 pub fn add(ctx: &Ctx<'_>, key: &RString, message: &NewMessage<'_>, now: u64) -> Result<Id> {
-    if is_stream(ctx, key)? {
+    let must_look = message.delay_ms > 0 || message.maxlen.is_some();
+    if must_look && is_stream(ctx, key)? {
         if message.delay_ms > 0 {
             // The groups may be others', and then nothing is to be written.
             Queue::open(ctx, key, Look::NowAndThen)?;
@@ -50,7 +51,10 @@ pub fn add(ctx: &Ctx<'_>, key: &RString, message: &NewMessage<'_>, now: u64) -> 
     for (name, (_, value)) in names.iter().zip(&message.attributes) {
         fields.extend(pair(name.as_slice(), *value));
     }
-    let id = ctx.append(key, &fields)?;
+    let stream = ctx
+        .open_to_append(key)
+        .map_err(|found| wrong_type(key, found))?;
+    let id = stream.append(&fields)?;
     if message.delay_ms > 0 {
         if let Some(mut queue) = Queue::open(ctx, key, Look::NowAndThen)? {
             queue.need_work()?;

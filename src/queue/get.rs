@@ -15,7 +15,7 @@ use crate::fleet::{self, Result};
 use crate::store::{Ctx, Entry, RString};
 
 /// How many messages one command looks at; those that expired are many, at times.
-const LOOKS: usize = 10_000;
+pub(super) const LOOKS: usize = 10_000;
 
 /// What a worker asks for.
 pub struct Ask {
@@ -39,7 +39,7 @@ pub struct Delivery {
 #[derive(Default)]
 pub struct Taken {
     pub deliveries: Vec<Delivery>,
-    /// There may be more then, if nobody changes the queue before.
+    /// If nothing was found: there may be more then, if nobody changes the queue before.
     pub look_again_at: Option<u64>,
 }
 
@@ -61,6 +61,8 @@ pub fn get(ctx: &Ctx<'_>, key: &RString, ask: &Ask, now: u64) -> Result<Taken> {
     queue.trust();
     let look_again_at = match is_cut_short {
         true => Some(now.saturating_add(1)),
+        // Nobody asks.
+        false if !deliveries.is_empty() && !queue.is_waited() => None,
         false => queue.known.pending.next_deadline(now),
     };
     queue.look_again_at(look_again_at);
@@ -77,26 +79,28 @@ enum Outcome {
     Gone,
 }
 
-struct Walk<'q, 'c> {
-    queue: &'q mut Queue<'c>,
-    ask: &'q Ask,
-    now: u64,
+pub(super) struct Walk<'q, 'c> {
+    pub(super) queue: &'q mut Queue<'c>,
+    pub(super) ask: &'q Ask,
+    pub(super) now: u64,
     /// When the leases given here end.
     deadline: u64,
-    looks: usize,
+    pub(super) looks: usize,
     is_cut_short: bool,
+    /// The server's own command takes what is new.
+    is_plain: bool,
     /// Up to here the new messages have been walked over.
-    last: Id,
+    pub(super) last: Id,
     /// Some of them are pending or dead already.
     has_skipped: bool,
-    out: Vec<Delivery>,
+    pub(super) out: Vec<Delivery>,
     /// What is to be written.
     new: Vec<Id>,
     again: BTreeMap<u64, Vec<Id>>,
-    parked: BTreeMap<u64, Vec<Id>>,
+    pub(super) parked: BTreeMap<u64, Vec<Id>>,
     buried: BTreeMap<u64, Vec<Id>>,
-    released: Vec<Id>,
-    expired: Vec<Id>,
+    pub(super) released: Vec<Id>,
+    pub(super) expired: Vec<Id>,
 }
 
 impl<'q, 'c> Walk<'q, 'c> {
@@ -109,6 +113,7 @@ impl<'q, 'c> Walk<'q, 'c> {
             deadline: now.saturating_add(ask.lease_ms),
             looks: 0,
             is_cut_short: false,
+            is_plain: false,
             has_skipped: false,
             out: Vec::new(),
             new: Vec::new(),
@@ -128,7 +133,10 @@ impl<'q, 'c> Walk<'q, 'c> {
             };
             self.look_at(id)?;
         }
-        self.walk_new(self.ask.count, None)?;
+        self.is_plain = self.looks == 0 && self.is_plain();
+        if !self.is_plain {
+            self.walk_new(self.ask.count, None)?;
+        }
         Ok(())
     }
 
@@ -157,7 +165,7 @@ impl<'q, 'c> Walk<'q, 'c> {
         }
     }
 
-    fn may_look(&mut self) -> bool {
+    pub(super) fn may_look(&mut self) -> bool {
         self.is_cut_short |= self.looks >= LOOKS;
         !self.is_cut_short
     }
@@ -264,7 +272,10 @@ impl<'q, 'c> Walk<'q, 'c> {
     }
 
     /// Writes what was decided.
-    fn write(self) -> Result<(Vec<Delivery>, bool)> {
+    fn write(mut self) -> Result<(Vec<Delivery>, bool)> {
+        if self.is_plain {
+            self.take_plain()?;
+        }
         let queue = self.queue;
         queue.release(WORK, &self.released)?;
         queue.delete(&self.expired);
@@ -280,7 +291,7 @@ impl<'q, 'c> Walk<'q, 'c> {
         }
         if !self.new.is_empty() {
             queue.lease(worker, &self.new, self.deadline, 1, Some(self.last))?;
-        } else if self.has_skipped || !self.parked.is_empty() {
+        } else if self.last > queue.last() && (self.has_skipped || !self.parked.is_empty()) {
             queue.advance(self.last)?;
         }
         let count = |ids: &BTreeMap<u64, Vec<Id>>| ids.values().map(Vec::len).sum::<usize>() as u64;

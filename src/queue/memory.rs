@@ -2,8 +2,10 @@
 //! what is due without a walk over what is not. It is dropped whenever other hands may have changed
 //! the truth, and made anew by the next command that needs it.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::{BTreeSet, HashMap};
+use std::ops::{Deref, DerefMut};
+use std::rc::Rc;
 
 use devicestate_core::queue::pending::Pending;
 use devicestate_core::queue::Id;
@@ -32,51 +34,108 @@ pub struct Known {
 /// Queues of which nothing is pending may be forgotten when there are more than so many.
 const KEEP: usize = 10_000;
 
-/// By key; `None` while a command has it.
-type OfDatabase = HashMap<Box<[u8]>, Option<Box<Known>>>;
+/// Where something stays between commands. It is empty while a command has what was in it, and nobody
+/// finds it again once the queue is forgotten.
+#[derive(Clone, Default)]
+pub struct Place(Rc<Cell<Option<Box<Known>>>>);
+
+impl Place {
+    pub fn take(&self) -> Option<Box<Known>> {
+        self.0.take()
+    }
+
+    fn has_pending(&self) -> bool {
+        let known = self.0.take();
+        let has_pending = known
+            .as_ref()
+            .is_some_and(|known| !known.pending.is_empty());
+        self.0.set(known);
+        has_pending
+    }
+}
+
+/// Something taken out of its place, which goes back there when this is dropped, unless the panic or
+/// the error on the way leaves it in doubt.
+pub struct Lent {
+    /// `None` only while it goes back.
+    known: Option<Box<Known>>,
+    place: Place,
+    pub is_spoiled: bool,
+}
+
+impl Lent {
+    pub fn new(known: Box<Known>, place: Place) -> Lent {
+        Lent {
+            known: Some(known),
+            place,
+            is_spoiled: false,
+        }
+    }
+}
+
+impl Deref for Lent {
+    type Target = Known;
+
+    fn deref(&self) -> &Known {
+        match &self.known {
+            Some(known) => known,
+            None => unreachable!("it is there until it is dropped"),
+        }
+    }
+}
+
+impl DerefMut for Lent {
+    fn deref_mut(&mut self) -> &mut Known {
+        self.known.get_or_insert_default()
+    }
+}
+
+impl Drop for Lent {
+    fn drop(&mut self) {
+        if !self.is_spoiled && !std::thread::panicking() {
+            self.place.0.set(self.known.take());
+        }
+    }
+}
+
+/// By key.
+type OfDatabase = HashMap<Box<[u8]>, Place>;
 
 #[derive(Default)]
 struct Memory {
-    queues: HashMap<i32, OfDatabase>,
+    /// By the number of the database.
+    queues: Vec<OfDatabase>,
     count: usize,
     tidy_at: usize,
-    /// Grows when something is forgotten.
-    generation: u64,
     /// Whether this server is a master: asked for once, until the role changes.
     is_master: Option<bool>,
 }
 
 thread_local!(static MEMORY: RefCell<Memory> = RefCell::default());
 
-/// What was taken out of the memory for the length of a command, or nothing; and the generation it
-/// belongs to.
-pub fn take(db: i32, key: &[u8]) -> (Option<Box<Known>>, u64) {
+/// Where what is known of a queue is, or will be. Replicas are not told of what changes, so they
+/// remember nothing.
+pub fn place(ctx: &Ctx<'_>, db: i32, key: &[u8]) -> Place {
+    let is_master = is_master(ctx);
     MEMORY.with_borrow_mut(|memory| {
-        let queues = memory.queues.get_mut(&db);
-        let known = queues.and_then(|queues| queues.get_mut(key)?.take());
-        (known, memory.generation)
+        if !is_master {
+            return Place::default();
+        }
+        let db = usize::try_from(db).unwrap_or(0);
+        if memory.queues.len() <= db {
+            memory.queues.resize_with(db + 1, HashMap::new);
+        }
+        if let Some(place) = memory.queues[db].get(key) {
+            return place.clone();
+        }
+        memory.tidy();
+        memory.count += 1;
+        let place = Place::default();
+        memory.queues[db].insert(key.into(), place.clone());
+        place
     })
 }
 
-/// Puts it back, unless something was forgotten meanwhile: that may have been this.
-pub fn put(db: i32, key: &[u8], known: Box<Known>, generation: u64) {
-    MEMORY.with_borrow_mut(|memory| {
-        if memory.generation != generation {
-            return;
-        }
-        let queues = memory.queues.entry(db).or_default();
-        match queues.get_mut(key) {
-            Some(slot) => *slot = Some(known),
-            None => {
-                queues.insert(key.into(), Some(known));
-                memory.count += 1;
-                memory.tidy();
-            }
-        }
-    });
-}
-
-/// Replicas are not told of what changes, so they remember nothing.
 pub fn is_master(ctx: &Ctx<'_>) -> bool {
     MEMORY.with_borrow_mut(|memory| {
         let ask = || ctx.flags().is_master();
@@ -87,10 +146,10 @@ pub fn is_master(ctx: &Ctx<'_>) -> bool {
 /// Forgets one queue.
 pub fn forget(db: i32, key: &[u8]) {
     MEMORY.with_borrow_mut(|memory| {
-        let queues = memory.queues.get_mut(&db);
+        let db = usize::try_from(db).unwrap_or(0);
+        let queues = memory.queues.get_mut(db);
         if queues.is_some_and(|queues| queues.remove(key).is_some()) {
             memory.count -= 1;
-            memory.generation += 1;
         }
     });
 }
@@ -100,7 +159,6 @@ pub fn forget_all() {
     MEMORY.with_borrow_mut(|memory| {
         memory.queues.clear();
         memory.count = 0;
-        memory.generation += 1;
         memory.is_master = None;
     });
 }
@@ -111,15 +169,10 @@ impl Memory {
         if self.count <= self.tidy_at.max(KEEP) {
             return;
         }
-        let is_kept = |known: &Option<Box<Known>>| {
-            known
-                .as_ref()
-                .is_some_and(|known| !known.pending.is_empty())
-        };
-        for queues in self.queues.values_mut() {
-            queues.retain(|_, known| is_kept(known));
+        for queues in &mut self.queues {
+            queues.retain(|_, place| place.has_pending());
         }
-        self.count = self.queues.values().map(HashMap::len).sum();
+        self.count = self.queues.iter().map(HashMap::len).sum();
         self.tidy_at = self.count * 2;
     }
 }

@@ -20,6 +20,7 @@ mod groups;
 mod look;
 mod memory;
 mod open;
+mod plain;
 mod settle;
 mod wake;
 mod write;

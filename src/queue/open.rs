@@ -3,7 +3,7 @@
 use devicestate_core::queue::Id;
 
 use super::groups::Groups;
-use super::memory::{self, Known};
+use super::memory::{self, Known, Lent};
 use super::wake;
 use crate::fleet::{Error, Result};
 use crate::store::{monotonic_ms, Ctx, KeyType, RString, StreamKey};
@@ -11,26 +11,31 @@ use crate::store::{monotonic_ms, Ctx, KeyType, RString, StreamKey};
 pub struct Queue<'c> {
     pub ctx: &'c Ctx<'c>,
     pub key: &'c RString,
-    pub known: Box<Known>,
+    pub known: Lent,
+    /// How many messages it held when it was opened.
+    pub length: u64,
     db: i32,
-    generation: u64,
-    pub(super) is_spoiled: bool,
     pub(super) has_written: bool,
 }
 
 /// Whether there is a stream; any other type is an error.
 pub fn is_stream(ctx: &Ctx<'_>, key: &RString) -> Result<bool> {
-    match ctx.key_type(key) {
-        KeyType::Stream => Ok(true),
-        KeyType::Missing => Ok(false),
-        found => Err(Error::wrong_type(key.bytes(), found, KeyType::Stream)),
-    }
+    Ok(length(ctx, key)?.is_some())
+}
+
+/// How many entries the stream has, if there is one; any other type is an error.
+fn length(ctx: &Ctx<'_>, key: &RString) -> Result<Option<u64>> {
+    ctx.stream_length(key)
+        .map_err(|found| wrong_type(key, found))
+}
+
+pub fn wrong_type(key: &RString, found: KeyType) -> Error {
+    Error::wrong_type(key.bytes(), found, KeyType::Stream)
 }
 
 /// Opens the stream to read it; no other command may run while it is open.
 pub fn open_stream<'c>(ctx: &'c Ctx<'_>, key: &RString) -> Result<Option<StreamKey<'c>>> {
-    ctx.open_stream(key)
-        .map_err(|found| Error::wrong_type(key.bytes(), found, KeyType::Stream))
+    ctx.open_stream(key).map_err(|found| wrong_type(key, found))
 }
 
 /// When the groups are read again, of a queue that is remembered. Other hands that take or settle
@@ -52,12 +57,12 @@ impl<'c> Queue<'c> {
     /// groups are not ours.
     pub fn open(ctx: &'c Ctx<'c>, key: &'c RString, look: Look) -> Result<Option<Queue<'c>>> {
         // Asked first: a key whose time is over goes now, and what is remembered of it with it.
-        if !is_stream(ctx, key)? {
+        let Some(length) = length(ctx, key)? else {
             return Ok(None);
-        }
+        };
         let db = ctx.selected_db();
-        let (remembered, generation) = memory::take(db, key.bytes());
-        let remembered = remembered.filter(|_| memory::is_master(ctx));
+        let place = memory::place(ctx, db, key.bytes());
+        let remembered = place.take();
         let is_new = remembered.is_none();
         let now = monotonic_ms();
         let is_fresh = |known: &Known| match look {
@@ -71,17 +76,16 @@ impl<'c> Queue<'c> {
         let mut queue = Queue {
             ctx,
             key,
-            known: remembered.unwrap_or_default(),
+            known: Lent::new(remembered.unwrap_or_default(), place),
+            length,
             db,
-            generation,
-            is_spoiled: false,
             has_written: false,
         };
         if must_read {
-            queue.is_spoiled = true;
+            queue.doubt();
             queue.read(is_new)?;
             queue.known.read_at = now;
-            queue.is_spoiled = false;
+            queue.trust();
         }
         Ok(Some(queue))
     }
@@ -110,28 +114,35 @@ impl<'c> Queue<'c> {
 
     /// What is remembered can't be relied on, until [`Queue::trust`].
     pub fn doubt(&mut self) {
-        self.is_spoiled = true;
+        self.known.is_spoiled = true;
     }
 
     pub fn trust(&mut self) {
-        self.is_spoiled = false;
+        self.known.is_spoiled = false;
+    }
+
+    /// Whether a client waits for it.
+    pub fn is_waited(&self) -> bool {
+        wake::is_waited(self.db, self.key.bytes())
     }
 
     /// Sees to it that those who wait look again when the next message becomes due.
     pub fn arrange(&self, now: u64) {
-        self.look_again_at(self.known.pending.next_deadline(now));
+        if self.is_waited() {
+            self.look_again_at(self.known.pending.next_deadline(now));
+        }
     }
 
     /// Sees to it that those who wait look again then.
     pub fn look_again_at(&self, at: Option<u64>) {
-        if wake::is_waited(self.db, self.key.bytes()) {
+        if self.is_waited() {
             wake::set_alarm(self.ctx, self.db, self.key.bytes(), at);
         }
     }
 
     /// Those who wait may find something now.
     pub fn signal(&self) {
-        if wake::is_waited(self.db, self.key.bytes()) {
+        if self.is_waited() {
             self.ctx.signal_ready(self.key);
         }
     }
@@ -142,10 +153,6 @@ impl Drop for Queue<'_> {
         if self.has_written {
             // The server itself signals no change of a group.
             self.ctx.touched(self.key);
-        }
-        if !self.is_spoiled && !std::thread::panicking() && memory::is_master(self.ctx) {
-            let known = std::mem::take(&mut self.known);
-            memory::put(self.db, self.key.bytes(), known, self.generation);
         }
     }
 }

@@ -16,14 +16,15 @@ pub fn ack(ctx: &Ctx<'_>, key: &RString, ids: &[Id]) -> Result<u64> {
     let Some(mut queue) = Queue::open(ctx, key, Look::Never)? else {
         return Ok(0);
     };
-    let is_pending = |id: &&Id| queue.known.pending.get(**id).is_some();
-    let others: Vec<Id> = ids.iter().filter(|id| !is_pending(id)).copied().collect();
+    let mut others = Vec::new();
+    if queue.known.has_our_dead {
+        let is_pending = |id: &&Id| queue.known.pending.get(**id).is_some();
+        others.extend(ids.iter().filter(|id| !is_pending(id)));
+    }
     if queue.known.has_our_work {
         queue.release(WORK, ids)?;
     }
-    if queue.known.has_our_dead {
-        queue.release(DEAD, &others)?;
-    }
+    queue.release(DEAD, &others)?;
     let removed = queue.delete(ids);
     fleet::with(|fleet| fleet.stats.queues.acked.add(removed));
     // In order, the next one may go now.

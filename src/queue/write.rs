@@ -10,7 +10,7 @@ use devicestate_core::queue::{times, Id};
 use super::groups::{Group, DEAD, GRAVE, NOBODY, WORK};
 use super::open::Queue;
 use crate::fleet::Result;
-use crate::store::{Arg, Reply};
+use crate::store::{Arg, Entry, Reply};
 
 /// Above this, and when they have doubled, consumers that have no message are removed: workers with
 /// names that change would fill the group.
@@ -65,6 +65,25 @@ impl Queue<'_> {
             self.known.pending.set(*id, Holder::Worker, deadline);
         }
         Ok(())
+    }
+
+    /// Leases the next new messages, `count` at most, for [`times::LEASE_BY_HAND_MS`]. None of them is
+    /// pending or dead.
+    pub fn lease_new(&mut self, worker: &[u8], count: usize) -> Result<Vec<Entry>> {
+        let taken = self.ctx.take_new(self.key, WORK, worker, count);
+        self.known.is_spoiled |= taken.is_err();
+        let taken = taken?;
+        let time = self.ctx.command_clock_ms();
+        let deadline = time.saturating_add(times::LEASE_BY_HAND_MS);
+        for entry in &taken {
+            let pending = &mut self.known.pending;
+            pending.set(entry.id, Holder::Worker, deadline);
+        }
+        if let Some(last) = taken.last() {
+            self.has_written = true;
+            self.moved_to(last.id);
+        }
+        Ok(taken)
     }
 
     /// Puts messages off until `deadline`: nobody has them.
@@ -195,10 +214,10 @@ impl Queue<'_> {
 
     fn write(&mut self, command: &CStr, args: &[Arg<'_>]) -> Result<Reply> {
         let reply = self.ctx.write(command, args);
-        self.is_spoiled |= reply.is_err();
+        self.known.is_spoiled |= reply.is_err();
         let reply = reply?;
         // A count or a list says what came of it; nothing else is answered for nothing.
-        self.has_written |= reply.int() > 0 || reply.len() > 0 || reply.bytes().is_some();
+        self.has_written |= !reply.is_nothing();
         Ok(reply)
     }
 
@@ -227,8 +246,9 @@ impl Queue<'_> {
             ];
             self.write(c"XGROUP", &args)?;
         }
+        let left = self.known.consumers_left;
         if let Some(work) = &mut self.known.groups.work {
-            work.consumers = self.known.consumers_left;
+            work.consumers = left;
         }
         Ok(())
     }

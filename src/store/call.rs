@@ -7,6 +7,7 @@ use std::marker::PhantomData;
 use std::mem::ManuallyDrop;
 
 use devicestate_core::queue::Id;
+use devicestate_core::resp::{Item, Reader};
 use redis_module::raw;
 
 use super::names::string_of;
@@ -169,13 +170,34 @@ impl Reply {
         unsafe { api!(RedisModule_CallReplyType)(self.raw) }
     }
 
+    /// The reply as it would go to a client. To read that is cheap: for whatever else is asked of it, the
+    /// server first makes a tree of it.
+    pub(super) fn wire(&self) -> &[u8] {
+        let mut length = 0;
+        // SAFETY: a live reply, and the bytes live as long as it does.
+        unsafe {
+            let data = api!(RedisModule_CallReplyProto)(self.raw, &mut length);
+            if data.is_null() {
+                return &[];
+            }
+            std::slice::from_raw_parts(data.cast(), length)
+        }
+    }
+
     /// An integer reply; 0 for anything else.
     pub fn int(&self) -> u64 {
-        if self.kind() != raw::REDISMODULE_REPLY_INTEGER as i32 {
-            return 0;
+        match Reader::new(self.wire()).next() {
+            Some(Item::Int(value)) => u64::try_from(value).unwrap_or(0),
+            _ => 0,
         }
-        // SAFETY: a live reply of this type.
-        u64::try_from(unsafe { api!(RedisModule_CallReplyInteger)(self.raw) }).unwrap_or(0)
+    }
+
+    /// Zero, nothing, or none.
+    pub fn is_nothing(&self) -> bool {
+        matches!(
+            Reader::new(self.wire()).next(),
+            None | Some(Item::Int(0) | Item::Array(0) | Item::Null)
+        )
     }
 
     /// A string reply; `None` for null and anything else.
@@ -424,9 +446,7 @@ fn checked(command: &CStr, raw: *mut raw::RedisModuleCallReply) -> Result<Reply,
         )));
     }
     let reply = Reply { raw };
-    if reply.kind() == raw::REDISMODULE_REPLY_ERROR as i32 {
-        // SAFETY: a live reply of this type.
-        let text = unsafe { element_bytes(reply.raw) }.unwrap_or_default();
+    if let [b'-', text @ ..] = reply.wire() {
         return Err(CallError(
             String::from_utf8_lossy(text).trim_end().to_owned(),
         ));

@@ -6,7 +6,6 @@ use redis_module::raw;
 
 use super::call::Doing;
 use super::followers::follow;
-use super::rstring::bytes_of;
 use super::{api, guarded, Ctx, RString};
 
 /// Something happened outside our commands.
@@ -44,17 +43,11 @@ impl Ctx<'_> {
             | raw::REDISMODULE_NOTIFY_GENERIC
             | raw::REDISMODULE_NOTIFY_EXPIRED
             | raw::REDISMODULE_NOTIFY_EVICTED) as c_int;
-        // Each callback sees each event of its classes.
-        let stream_classes = (raw::REDISMODULE_NOTIFY_STREAM
-            | raw::REDISMODULE_NOTIFY_GENERIC
-            | raw::REDISMODULE_NOTIFY_EXPIRED
-            | raw::REDISMODULE_NOTIFY_EVICTED) as c_int;
-        // SAFETY: live context; callbacks that fit.
+        // One callback for all: to be called costs more than to find out that there is nothing to do.
+        // SAFETY: live context; a callback that fits.
         let mut ok = unsafe {
             let subscribe = api!(RedisModule_SubscribeToKeyspaceEvents);
-            subscribe(self.raw, classes, Some(key_entry::<L>)) == raw::REDISMODULE_OK as c_int
-                && subscribe(self.raw, stream_classes, Some(stream_entry::<L>))
-                    == raw::REDISMODULE_OK as c_int
+            subscribe(self.raw, classes, Some(keyspace_entry::<L>)) == raw::REDISMODULE_OK as c_int
         };
         for id in [
             raw::REDISMODULE_EVENT_FLUSHDB,
@@ -78,48 +71,44 @@ impl Ctx<'_> {
     }
 }
 
-extern "C" fn key_entry<L: Listener>(
-    ctx: *mut raw::RedisModuleCtx,
-    _class: c_int,
-    event: *const c_char,
-    key: *mut raw::RedisModuleString,
-) -> c_int {
-    // SAFETY: the server passes live strings and the callback's context.
-    let (event, key, ctx) = unsafe { (CStr::from_ptr(event), bytes_of(key), Ctx::new(ctx, false)) };
-    guarded(|| {
-        let is_news = match Doing::now() {
-            Doing::Nothing => true,
-            Doing::Calling => event == c"expired",
-            Doing::Notifying => false,
-        };
-        if is_news && ctx.selected_db() == 0 {
-            L::key_changed(&event.to_string_lossy(), key);
-        }
-    });
-    raw::REDISMODULE_OK as c_int
-}
-
-/// Events of streams that leave the pending lists of their groups as they are.
-const OF_ENTRIES: [&CStr; 4] = [c"xadd", c"xdel", c"xtrim", c"xsetid"];
-
-extern "C" fn stream_entry<L: Listener>(
+extern "C" fn keyspace_entry<L: Listener>(
     ctx: *mut raw::RedisModuleCtx,
     class: c_int,
     event: *const c_char,
     key: *mut raw::RedisModuleString,
 ) -> c_int {
-    // SAFETY: as above.
-    let (event, ctx) = unsafe { (CStr::from_ptr(event), Ctx::new(ctx, false)) };
-    // What we do to a group ourselves, we know.
-    let is_stream = class == raw::REDISMODULE_NOTIFY_STREAM as c_int;
-    if is_stream && (Doing::now() != Doing::Nothing || OF_ENTRIES.contains(&event)) {
+    let doing = Doing::now();
+    let is_of_value =
+        class == raw::REDISMODULE_NOTIFY_STREAM || class == raw::REDISMODULE_NOTIFY_HASH;
+    if is_of_value && doing != Doing::Nothing {
+        // What we do to a value ourselves, we know.
         return raw::REDISMODULE_OK as c_int;
     }
-    // SAFETY: as above.
-    let key = unsafe { RString::borrowed(&key) };
-    guarded(|| L::stream_changed(&ctx, key));
+    // SAFETY: the server passes live strings and the callback's context.
+    let (event, ctx, key) = unsafe {
+        (
+            CStr::from_ptr(event),
+            Ctx::new(ctx, false),
+            RString::borrowed(&key),
+        )
+    };
+    let is_news = match doing {
+        Doing::Nothing => true,
+        Doing::Calling => event == c"expired",
+        Doing::Notifying => false,
+    };
+    if is_news && ctx.selected_db() == 0 {
+        guarded(|| L::key_changed(&event.to_string_lossy(), key.bytes()));
+    }
+    let is_of_entries = class == raw::REDISMODULE_NOTIFY_STREAM && OF_ENTRIES.contains(&event);
+    if class != raw::REDISMODULE_NOTIFY_HASH && !is_of_entries {
+        guarded(|| L::stream_changed(&ctx, key));
+    }
     raw::REDISMODULE_OK as c_int
 }
+
+/// Events of streams that leave the pending lists of their groups as they are.
+const OF_ENTRIES: [&CStr; 4] = [c"xadd", c"xdel", c"xtrim", c"xsetid"];
 
 extern "C" fn server_entry<L: Listener>(
     ctx: *mut raw::RedisModuleCtx,

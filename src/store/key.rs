@@ -50,7 +50,7 @@ impl KeyType {
 }
 
 /// How a key that is only looked at is opened: no statistics, no LRU touch.
-const LOOK: i32 = (raw::REDISMODULE_READ | raw::REDISMODULE_OPEN_KEY_NOTOUCH) as i32;
+pub(super) const LOOK: i32 = (raw::REDISMODULE_READ | raw::REDISMODULE_OPEN_KEY_NOTOUCH) as i32;
 
 impl Ctx<'_> {
     pub fn key_type(&self, key: &RString) -> KeyType {

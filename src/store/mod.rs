@@ -29,6 +29,7 @@ mod reply;
 mod rstring;
 pub mod settings;
 mod stream;
+mod stream_entry;
 mod string;
 mod timer;
 
@@ -47,7 +48,8 @@ pub use log::Level;
 pub(crate) use module::module;
 pub use module::{on_load, on_unload};
 pub use rstring::RString;
-pub use stream::{Entry, StreamKey};
+pub use stream::StreamKey;
+pub use stream_entry::Entry;
 pub use string::StringKey;
 pub use timer::TimerId;
 

@@ -31,16 +31,7 @@ impl RString {
 
     /// The id of an entry of a stream.
     pub fn from_id(id: Id) -> RString {
-        // Twice twenty digits and what stands between them.
-        let mut text = [b'-'; 41];
-        let mut digits = itoa::Buffer::new();
-        let ms = digits.format(id.ms).as_bytes();
-        text[..ms.len()].copy_from_slice(ms);
-        let start = ms.len() + 1;
-        let seq = digits.format(id.seq).as_bytes();
-        let end = start + seq.len();
-        text[start..end].copy_from_slice(seq);
-        RString::new(&text[..end])
+        RString::new(id.text().bytes())
     }
 
     /// A string that is the server's for as long as it is borrowed here: nothing is counted.

@@ -1,4 +1,4 @@
-//! Streams through the key API: reading entries one by one, and appending one.
+//! Streams through the key API: reading entries one by one, appending one, and deleting some.
 
 use std::marker::PhantomData;
 use std::ptr;
@@ -7,7 +7,8 @@ use devicestate_core::queue::Id;
 use redis_module::raw;
 
 use super::call::ArgV;
-use super::{api, Arg, CallError, Ctx, KeyType, RString};
+use super::key::LOOK;
+use super::{api, Arg, CallError, Ctx, Entry, KeyType, RString};
 
 /// A stream that is open to be read. No other command may run while it is open.
 pub struct StreamKey<'a> {
@@ -22,17 +23,17 @@ impl Drop for StreamKey<'_> {
     }
 }
 
-/// One entry.
-pub struct Entry {
-    pub id: Id,
-    pub fields: Vec<(RString, RString)>,
+/// A key that is open for an entry to be appended: it holds a stream or nothing.
+pub struct StreamToAppend<'a> {
+    raw: *mut raw::RedisModuleKey,
+    ctx: &'a Ctx<'a>,
+    key: &'a RString,
 }
 
-impl Entry {
-    /// Fields and values.
-    pub fn pairs(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
-        let pairs = self.fields.iter();
-        pairs.map(|(field, value)| (field.bytes(), value.bytes()))
+impl Drop for StreamToAppend<'_> {
+    fn drop(&mut self) {
+        // SAFETY: our own handle, closed once.
+        unsafe { api!(RedisModule_CloseKey)(self.raw) }
     }
 }
 
@@ -53,50 +54,74 @@ impl Ctx<'_> {
         }
     }
 
-    /// Appends an entry under the next id, replicates and notifies that. The key holds a stream or
-    /// nothing: the caller has looked.
-    pub fn append(&self, key: &RString, fields: &[Arg<'_>]) -> Result<Id, CallError> {
+    /// How many entries a stream has; `Ok(None)` when the key is missing, the type when it is another.
+    /// The key is only looked at: no statistics, no LRU touch.
+    pub fn stream_length(&self, key: &RString) -> Result<Option<u64>, KeyType> {
+        // SAFETY: live context and string; the handle (null when the key is missing) is closed before
+        // anything else happens.
+        unsafe {
+            let handle = api!(RedisModule_OpenKey)(self.raw, key.as_ptr(), LOOK);
+            let kind = KeyType::of(handle);
+            let length = api!(RedisModule_ValueLength)(handle) as u64;
+            api!(RedisModule_CloseKey)(handle);
+            match kind {
+                KeyType::Stream => Ok(Some(length)),
+                KeyType::Missing => Ok(None),
+                other => Err(other),
+            }
+        }
+    }
+
+    /// Opens a stream, or the key of one that is to be, to append an entry; the type when it holds
+    /// another.
+    pub fn open_to_append<'a>(&'a self, key: &'a RString) -> Result<StreamToAppend<'a>, KeyType> {
+        let mode = (raw::REDISMODULE_READ | raw::REDISMODULE_WRITE) as i32;
+        let open = StreamToAppend {
+            // SAFETY: live context and string.
+            raw: unsafe { api!(RedisModule_OpenKey)(self.raw, key.as_ptr(), mode) },
+            ctx: self,
+            key,
+        };
+        // SAFETY: the handle just opened.
+        match unsafe { KeyType::of(open.raw) } {
+            KeyType::Stream | KeyType::Missing => Ok(open),
+            other => Err(other),
+        }
+    }
+}
+
+impl StreamToAppend<'_> {
+    /// Appends an entry of fields and values under the next id, replicates and notifies that.
+    pub fn append(self, fields: &[Arg<'_>]) -> Result<Id, CallError> {
         let args = ArgV::new(fields);
         let mut id = raw::RedisModuleStreamID { ms: 0, seq: 0 };
-        let mode = (raw::REDISMODULE_READ | raw::REDISMODULE_WRITE) as i32;
-        // SAFETY: live context and strings; `args` are pairs of field and value; the handle is closed
-        // before anything else happens.
+        let mut argv = args.raw().to_vec();
+        // SAFETY: a handle opened for writing; `args` are live strings, pairs of field and value.
         let added = unsafe {
-            let handle = api!(RedisModule_OpenKey)(self.raw, key.as_ptr(), mode);
-            let mut argv = args.raw().to_vec();
-            let added = api!(RedisModule_StreamAdd)(
-                handle,
+            api!(RedisModule_StreamAdd)(
+                self.raw,
                 raw::REDISMODULE_STREAM_ADD_AUTOID as i32,
                 &mut id,
                 argv.as_mut_ptr(),
                 (argv.len() / 2) as i64,
-            );
-            let error = std::io::Error::last_os_error();
-            api!(RedisModule_CloseKey)(handle);
-            if added == raw::REDISMODULE_OK as i32 {
-                Ok(())
-            } else {
-                Err(error.raw_os_error())
-            }
+            )
         };
-        match added {
-            Ok(()) => {}
-            Err(Some(ERANGE)) => {
-                return Err(CallError(
-                    "TOOLARGE body: too large for a stream".to_owned(),
-                ))
-            }
-            Err(_) => return Err(CallError::no_more_ids()),
+        if added != raw::REDISMODULE_OK as i32 {
+            let is_too_large = std::io::Error::last_os_error().raw_os_error() == Some(ERANGE);
+            return Err(match is_too_large {
+                true => CallError("TOOLARGE body: too large for a stream".to_owned()),
+                false => CallError::no_more_ids(),
+            });
         }
-        let id = Id {
+        let (ctx, key) = (self.ctx, self.key);
+        drop(self);
+        ctx.replicate_xadd(key, id, None, &args);
+        ctx.notify_class(raw::REDISMODULE_NOTIFY_STREAM, c"xadd", key);
+        ctx.touched(key);
+        Ok(Id {
             ms: id.ms,
             seq: id.seq,
-        };
-        let replicated = [&[Arg::Str(key), id.into()], fields].concat();
-        self.replicate(c"XADD", &replicated);
-        self.notify_class(raw::REDISMODULE_NOTIFY_STREAM, c"xadd", key);
-        self.touched(key);
-        Ok(id)
+        })
     }
 }
 
@@ -213,12 +238,10 @@ impl Iterator for Entries<'_> {
                 fields.push((RString::from_raw(field), RString::from_raw(value)));
             }
         }
-        Some(Entry {
-            id: Id {
-                ms: id.ms,
-                seq: id.seq,
-            },
-            fields,
-        })
+        let id = Id {
+            ms: id.ms,
+            seq: id.seq,
+        };
+        Some(Entry::new(id, fields))
     }
 }

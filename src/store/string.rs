@@ -73,8 +73,9 @@ impl Ctx<'_> {
 
     /// Replicates `INCRBY key by` for a change made through a [`StringKey`].
     pub fn replicate_incrby(&self, key: &RString, by: i64) {
-        let by = by.to_string();
-        self.replicate(c"INCRBY", &[key.into(), by.as_str().into()]);
+        let mut digits = itoa::Buffer::new();
+        let by = digits.format(by);
+        self.replicate(c"INCRBY", &[key.into(), by.into()]);
     }
 
     /// Replicates `DEL key` for a change made through a [`StringKey`].

@@ -10,6 +10,7 @@ mod crowds;
 mod memory;
 mod model;
 mod ordered;
+mod plain;
 mod refused;
 mod replication;
 mod together;

@@ -17,6 +17,7 @@ pub mod name;
 pub mod presence;
 pub mod queue;
 pub mod recipe;
+pub mod resp;
 pub mod session;
 pub mod shadow;
 pub mod throttle;

@@ -143,7 +143,12 @@ fn run(con: &mut Connection, seed: u64, steps: usize) {
             (4..=6, _) => {
                 let count = random.below(4) as usize + 1;
                 let in_flight = (random.below(3) > 0).then(|| random.below(4) as usize + 1);
-                let mut words = format!("q w{worker} COUNT {count} LEASE {hours}h MAX {MAX}");
+                // The lease of the server is over when an hour is, and no hour of the model lasts as long.
+                let (lease, hours) = match random.below(3) {
+                    0 => ("LEASE 30s".to_owned(), 1),
+                    _ => (format!("LEASE {hours}h"), hours),
+                };
+                let mut words = format!("q w{worker} COUNT {count} {lease} MAX {MAX}");
                 if let Some(n) = in_flight {
                     words.push_str(&format!(" INFLIGHT {n}"));
                 }

@@ -86,8 +86,9 @@ fn plain(value: &Value) -> String {
             let (mut items, mut shown) = (items.iter(), Vec::new());
             while let Some(item) = items.next() {
                 // When a consumer was there is no data, nor is how far behind a group is: a copy of
-                // the stream says otherwise.
-                const NO_DATA: [&[u8]; 3] = [b"seen-time", b"active-time", b"lag"];
+                // the stream says otherwise. How many entries a group has read is counted by
+                // XREADGROUP alone, and not by what the server replicates of it.
+                const NO_DATA: [&[u8]; 4] = [b"seen-time", b"active-time", b"lag", b"entries-read"];
                 if matches!(item, Value::BulkString(b) if NO_DATA.contains(&b.as_slice())) {
                     items.next();
                     continue;

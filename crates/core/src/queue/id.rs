@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::digits::{leading_u64, parse_u64};
+
 /// Milliseconds since the Unix epoch, and a number within the millisecond.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Id {
@@ -16,10 +18,29 @@ impl Id {
     /// Reads `ms-seq`, or `ms` for `ms-0`, as stream commands do; `None` for anything else, also for
     /// their `-`, `+`, `$` and `>`.
     pub fn parse(text: &[u8]) -> Option<Id> {
-        let mut parts = text.splitn(2, |byte| *byte == b'-');
-        let ms = number(parts.next()?)?;
-        let seq = parts.next().map_or(Some(0), number)?;
+        let (ms, rest) = leading_u64(text)?;
+        let seq = match rest {
+            [] => 0,
+            [b'-', seq @ ..] => parse_u64(seq)?,
+            _ => return None,
+        };
         Some(Id { ms, seq })
+    }
+
+    /// As the server writes it.
+    pub fn text(self) -> IdText {
+        let mut text = IdText {
+            bytes: [b'-'; 41],
+            length: 0,
+        };
+        let mut digits = itoa::Buffer::new();
+        for (number, before) in [(self.ms, 0), (self.seq, 1)] {
+            let digits = digits.format(number).as_bytes();
+            let start = text.length + before;
+            text.length = start + digits.len();
+            text.bytes[start..text.length].copy_from_slice(digits);
+        }
+        text
     }
 
     /// The next possible one; `None` after the last.
@@ -34,18 +55,23 @@ impl Id {
     }
 }
 
+/// An id as text.
+pub struct IdText {
+    /// Twice twenty digits and what stands between them.
+    bytes: [u8; 41],
+    length: usize,
+}
+
+impl IdText {
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes[..self.length]
+    }
+}
+
 impl fmt::Display for Id {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}-{}", self.ms, self.seq)
     }
-}
-
-/// Digits only.
-pub(super) fn number(text: &[u8]) -> Option<u64> {
-    if text.is_empty() || text.len() > 20 || !text.iter().all(u8::is_ascii_digit) {
-        return None;
-    }
-    std::str::from_utf8(text).ok()?.parse().ok()
 }
 
 #[cfg(test)]
@@ -97,6 +123,7 @@ mod tests {
         fn text_and_back(ms: u64, seq: u64) {
             let id = Id { ms, seq };
             prop_assert_eq!(Id::parse(id.to_string().as_bytes()), Some(id));
+            prop_assert_eq!(id.text().bytes().to_vec(), id.to_string().into_bytes());
         }
 
         #[test]

@@ -1,7 +1,7 @@
 //! A message as the fields of an entry: `b` its body, `x` when it expires, `d` before when it is not
 //! delivered, and `a:<name>` an attribute. Any program can read that with XRANGE and write it with XADD.
 
-use super::id::number;
+use crate::digits::parse_u64;
 
 pub const BODY: &str = "b";
 /// Milliseconds since the Unix epoch.
@@ -41,7 +41,7 @@ impl<'a> Message<'a> {
                 _ if field == NOT_BEFORE.as_bytes() => Some(&mut message.not_before),
                 _ => None,
             };
-            if let (Some(time @ None), Some(at)) = (time, number(value)) {
+            if let (Some(time @ None), Some(at)) = (time, parse_u64(value)) {
                 *time = Some(at);
                 continue;
             }

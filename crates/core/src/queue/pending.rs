@@ -83,6 +83,11 @@ impl Pending {
         self.by_id.keys().next().copied()
     }
 
+    /// The youngest message, by its id.
+    pub fn last(&self) -> Option<Id> {
+        self.by_id.keys().next_back().copied()
+    }
+
     /// The next message in the order of ids: behind `after`, not behind `last`.
     pub fn next_by_id(&self, after: Id, last: Id) -> Option<(Id, Slot)> {
         if after >= last {
@@ -180,6 +185,7 @@ mod tests {
             let slots: Vec<(Id, Slot)> = plain.into_iter().collect();
             prop_assert_eq!(pending.len(), slots.len());
             prop_assert_eq!(pending.first(), slots.first().map(|(id, _)| *id));
+            prop_assert_eq!(pending.last(), slots.last().map(|(id, _)| *id));
             let due = slots.iter().filter(|(_, slot)| slot.is_due(now));
             let first_due = due.clone().min_by_key(|(id, slot)| (slot.deadline, *id));
             prop_assert_eq!(pending.first_due(now), first_due.map(|(id, _)| *id));

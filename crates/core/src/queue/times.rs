@@ -11,8 +11,8 @@ pub const SHIFT: u64 = 1 << 40;
 /// The longest that anything lasts here (a lease, a delay, a time to live), in milliseconds: ten years.
 pub const MAX_MS: u64 = 10 * 365 * 86_400_000;
 
-/// How long a message is leased that was taken by a stream command, such as XREADGROUP or XCLAIM: its
-/// time is not shifted.
+/// How long a message is leased whose time is not shifted: one that was taken by a stream command, such
+/// as XREADGROUP or XCLAIM. So this lease needs no more than XREADGROUP.
 pub const LEASE_BY_HAND_MS: u64 = 30_000;
 
 /// No message of ours was idle for less: its deadline is at most [`MAX_MS`] ahead. (A day is for
