@@ -9,6 +9,7 @@
 pub mod acl;
 #[cfg_attr(test, allow(dead_code))]
 mod alloc;
+mod answer;
 mod args;
 mod batch;
 mod block;
@@ -35,9 +36,10 @@ mod timer;
 
 #[cfg(not(test))]
 pub use alloc::Alloc;
+pub use answer::{Reply, StreamEntry};
 pub use args::{lossy_text, text, RawArgs};
 pub use block::Waiter;
-pub use call::{named, pair, Arg, CallError, Reply, StreamEntry};
+pub use call::{named, pair, Arg, CallError};
 pub use ctx::Ctx;
 pub use ctx::{monotonic_ms, monotonic_us, notifications_on};
 pub use effects::next_sequence;
