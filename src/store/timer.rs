@@ -2,6 +2,7 @@
 
 use std::cell::Cell;
 use std::ffi::c_void;
+use std::marker::PhantomData;
 
 use redis_module::raw;
 
@@ -32,15 +33,23 @@ impl Ctx<'_> {
         })
     }
 
-    /// Runs `T` as soon as every client that has sent something had its turn. A timer that is armed by a
-    /// timer waits for a millisecond at least, in which a server with nothing else to do sleeps; one
-    /// that is armed between the clients does not.
+    /// Runs `T` as soon as every client that has sent something had its turn, and its answer. A timer
+    /// that is armed by a timer waits for a millisecond at least, in which a server with nothing else
+    /// to do sleeps; one that is armed between the clients does not.
+    ///
+    /// The server goes around: it reads what clients sent, runs its timers, writes the answers. So
+    /// this lets it go around once, and runs `T` the second time.
     pub fn run_after_clients<T: OnTimer>(&self) {
         if BETWEEN.get().is_null() {
             // SAFETY: a live context; kept as long as the module is loaded, which is as long as the
             // server runs once its timers do.
             BETWEEN.set(unsafe { api!(RedisModule_GetDetachedThreadSafeContext)(self.raw) });
         }
+        self.arm_next_time_around::<AnswersFirst<T>>();
+    }
+
+    /// Arms a timer that fires without delay, but not before the server has gone around.
+    fn arm_next_time_around<T: OnTimer>(&self) {
         // SAFETY: a function without data, which the server runs on this thread.
         let added = unsafe {
             api!(RedisModule_EventLoopAddOneShot)(Some(arm_at_once::<T>), std::ptr::null_mut())
@@ -63,4 +72,13 @@ extern "C" fn arm_at_once<T: OnTimer>(_: *mut c_void) {
         let ctx = unsafe { Ctx::new(BETWEEN.get(), true) };
         ctx.arm_timer::<T>(0);
     });
+}
+
+/// Fires when the clients are read, and has `T` run when they are answered.
+struct AnswersFirst<T>(PhantomData<T>);
+
+impl<T: OnTimer> OnTimer for AnswersFirst<T> {
+    fn on_timer(ctx: &Ctx<'_>) {
+        ctx.arm_next_time_around::<T>();
+    }
 }
