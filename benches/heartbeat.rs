@@ -27,7 +27,7 @@ const NUMBERS: [Number; 5] = [
     Number {
         name: "servers",
         meaning: "sets of fresh servers: where the data lies in memory matters",
-        default: 3,
+        default: 2,
         quick: 1,
     },
     Number {

@@ -33,7 +33,7 @@ const NUMBERS: [Number; 6] = [
     Number {
         name: "servers",
         meaning: "sets of fresh servers, one for each peer",
-        default: 2,
+        default: 1,
         quick: 1,
     },
     Number {

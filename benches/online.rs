@@ -33,7 +33,7 @@ const NUMBERS: [Number; 5] = [
     Number {
         name: "rounds",
         meaning: "interleaved rounds on each set",
-        default: 3,
+        default: 2,
         quick: 2,
     },
     Number {

@@ -33,7 +33,7 @@ const NUMBERS: [Number; 2] = [
     Number {
         name: "rounds",
         meaning: "restarts of each server, in turn",
-        default: 3,
+        default: 2,
         quick: 2,
     },
 ];

@@ -29,7 +29,7 @@ const NUMBERS: [Number; 6] = [
     Number {
         name: "servers",
         meaning: "sets of fresh servers, one for each peer: where the data lies in memory matters",
-        default: 3,
+        default: 2,
         quick: 1,
     },
     Number {

@@ -24,7 +24,7 @@ const NUMBERS: [Number; 5] = [
     Number {
         name: "servers",
         meaning: "pairs of fresh servers: where the data lies in memory matters",
-        default: 3,
+        default: 2,
         quick: 1,
     },
     Number {
