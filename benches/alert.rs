@@ -10,7 +10,7 @@ mod support;
 
 use common::benchmark::{pinned_server, redis_benchmark};
 use common::driver::each;
-use common::options::Number;
+use common::options::{Number, MILLISECONDS, PIPELINE, ROUNDS, SERVERS};
 use common::scenarios::info;
 use common::{figures, load, Options, Ours, Progress, Report, Rounds};
 use support::*;
@@ -28,30 +28,10 @@ const NUMBERS: [Number; 6] = [
         default: 100_000,
         quick: 2_000,
     },
-    Number {
-        name: "servers",
-        meaning: "sets of fresh servers: where the data lies in memory matters",
-        default: 2,
-        quick: 1,
-    },
-    Number {
-        name: "rounds",
-        meaning: "interleaved rounds on each set",
-        default: 3,
-        quick: 2,
-    },
-    Number {
-        name: "milliseconds",
-        meaning: "about how long each command runs in a round",
-        default: 1_000,
-        quick: 50,
-    },
-    Number {
-        name: "pipeline",
-        meaning: "commands per pipeline, as redis-benchmark -P",
-        default: 32,
-        quick: 32,
-    },
+    SERVERS,
+    ROUNDS,
+    MILLISECONDS,
+    PIPELINE,
 ];
 
 /// What the module does for a raise, as a script.

@@ -10,7 +10,7 @@ mod support;
 
 use common::benchmark::redis_benchmark;
 use common::driver::{Driver, Work};
-use common::options::Number;
+use common::options::{Number, MILLISECONDS, PIPELINE, ROUNDS, SERVERS};
 use common::recipe::PlainHeartbeat;
 use common::scenarios::info;
 use common::turns::{self, Turn};
@@ -24,30 +24,10 @@ const NUMBERS: [Number; 5] = [
         default: 100_000,
         quick: 1_000,
     },
-    Number {
-        name: "servers",
-        meaning: "sets of fresh servers: where the data lies in memory matters",
-        default: 2,
-        quick: 1,
-    },
-    Number {
-        name: "rounds",
-        meaning: "interleaved rounds on each set",
-        default: 3,
-        quick: 2,
-    },
-    Number {
-        name: "milliseconds",
-        meaning: "about how long each command runs in a round",
-        default: 1_000,
-        quick: 50,
-    },
-    Number {
-        name: "pipeline",
-        meaning: "commands per pipeline, as redis-benchmark -P",
-        default: 32,
-        quick: 32,
-    },
+    SERVERS,
+    ROUNDS,
+    MILLISECONDS,
+    PIPELINE,
 ];
 
 /// As many as redis-benchmark keeps.

@@ -10,7 +10,7 @@ mod support;
 use common::benchmark::pinned_server;
 use common::documents::TURNS;
 use common::driver::{Driver, Prepared, Work};
-use common::options::Number;
+use common::options::{Number, MILLISECONDS, PIPELINE, ROUNDS, SERVERS};
 use common::{figures, load, machine, Options, Ours, Progress, Rounds, Table};
 use devicestate_proto::v1::{DeviceMessage, Vitals};
 use prost::Message as _;
@@ -24,36 +24,16 @@ const NUMBERS: [Number; 6] = [
         default: 100_000,
         quick: 2_000,
     },
-    Number {
-        name: "servers",
-        meaning: "sets of fresh servers: where the data lies in memory matters",
-        default: 2,
-        quick: 1,
-    },
-    Number {
-        name: "rounds",
-        meaning: "interleaved rounds on each set",
-        default: 3,
-        quick: 2,
-    },
-    Number {
-        name: "milliseconds",
-        meaning: "about how long each command runs in a round",
-        default: 1_000,
-        quick: 50,
-    },
+    SERVERS,
+    ROUNDS,
+    MILLISECONDS,
     Number {
         name: "connections",
         meaning: "connections at a time",
         default: 50,
         quick: 50,
     },
-    Number {
-        name: "pipeline",
-        meaning: "commands per pipeline",
-        default: 32,
-        quick: 32,
-    },
+    PIPELINE,
 ];
 
 const HOUR_MS: u64 = 3_600_000;

@@ -14,7 +14,7 @@ use common::clients::{Clients, Dialogue, Served};
 use common::dialogues::{Message, Requests};
 use common::documents::{self, desired, desired_patch, id};
 use common::load::{bring_online, write_plain, Form};
-use common::options::Number;
+use common::options::{Number, MILLISECONDS, ROUNDS, SERVERS};
 use common::scenarios::info;
 use common::scripts::{self, append, Scripts};
 use common::{figures, fleets, machine, Cell, Column, Options, Plot, Progress, Spread, Table};
@@ -28,23 +28,11 @@ const NUMBERS: [Number; 5] = [
         quick: 400,
     },
     Number {
-        name: "servers",
-        meaning: "sets of fresh servers, one for each peer",
         default: 1,
-        quick: 1,
+        ..SERVERS
     },
-    Number {
-        name: "rounds",
-        meaning: "interleaved rounds on each set",
-        default: 3,
-        quick: 2,
-    },
-    Number {
-        name: "milliseconds",
-        meaning: "how long each peer runs in a round at each load",
-        default: 1_000,
-        quick: 50,
-    },
+    ROUNDS,
+    MILLISECONDS,
     Number {
         name: "connections",
         meaning: "connections to each server",

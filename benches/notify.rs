@@ -10,7 +10,7 @@ mod support;
 use std::time::Instant;
 
 use common::driver::{each, Driver, Work};
-use common::options::Number;
+use common::options::{Number, MILLISECONDS, PIPELINE, ROUNDS, SERVERS};
 use common::raises::{words, Peer, Raise};
 use common::scenarios::info;
 use common::turns::{self, Turn};
@@ -31,29 +31,12 @@ const NUMBERS: [Number; 6] = [
         quick: 2_000,
     },
     Number {
-        name: "servers",
-        meaning: "sets of fresh servers, one for each peer",
         default: 1,
-        quick: 1,
+        ..SERVERS
     },
-    Number {
-        name: "rounds",
-        meaning: "interleaved rounds on each set",
-        default: 3,
-        quick: 2,
-    },
-    Number {
-        name: "milliseconds",
-        meaning: "about how long each peer raises alerts in a round",
-        default: 1_000,
-        quick: 50,
-    },
-    Number {
-        name: "pipeline",
-        meaning: "devices per pipeline, users per batch of batches",
-        default: 32,
-        quick: 32,
-    },
+    ROUNDS,
+    MILLISECONDS,
+    PIPELINE,
 ];
 
 /// What the module does for a raise, as a script.

@@ -11,7 +11,7 @@ use common::documents::id;
 use common::driver::{each, Driver, Prepared, Work};
 use common::fleets::{self, TIMEOUT_MS};
 use common::load::command;
-use common::options::Number;
+use common::options::{Number, PIPELINE, ROUNDS, SERVERS};
 use common::recipe::PlainHeartbeat;
 use common::turns::{self, Turn};
 use common::{figures, machine, Options, Ours, Progress, Rounds, Table};
@@ -24,17 +24,10 @@ const NUMBERS: [Number; 5] = [
         default: 100_000,
         quick: 1_000,
     },
+    SERVERS,
     Number {
-        name: "servers",
-        meaning: "sets of fresh servers, one for each peer: where the data lies in memory matters",
         default: 2,
-        quick: 1,
-    },
-    Number {
-        name: "rounds",
-        meaning: "interleaved rounds on each set",
-        default: 2,
-        quick: 2,
+        ..ROUNDS
     },
     Number {
         name: "connections",
@@ -42,12 +35,7 @@ const NUMBERS: [Number; 5] = [
         default: 50,
         quick: 10,
     },
-    Number {
-        name: "pipeline",
-        meaning: "devices per pipeline, on each connection",
-        default: 32,
-        quick: 32,
-    },
+    PIPELINE,
 ];
 
 /// What `DEVICE.HEARTBEAT` does for a device that was offline, as a script.

@@ -11,25 +11,15 @@ use std::time::Instant;
 
 use common::benchmark::pinned_server;
 use common::dialogues::BODY;
-use common::options::Number;
+use common::options::{Number, ROUNDS, SERVERS};
 use common::scenarios::info;
 use common::ways::{Client, Way};
 use common::{figures, machine, Options, Ours, Progress, Rounds, Table};
 use support::*;
 
 const NUMBERS: [Number; 5] = [
-    Number {
-        name: "servers",
-        meaning: "pairs of fresh servers: where the data lies in memory matters",
-        default: 2,
-        quick: 1,
-    },
-    Number {
-        name: "rounds",
-        meaning: "interleaved rounds on each pair",
-        default: 3,
-        quick: 2,
-    },
+    SERVERS,
+    ROUNDS,
     Number {
         name: "messages",
         meaning: "messages that go their way in a round",

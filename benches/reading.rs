@@ -10,7 +10,7 @@ mod support;
 
 use common::benchmark::redis_benchmark;
 use common::documents::{self, id};
-use common::options::Number;
+use common::options::{Number, MILLISECONDS, PIPELINE, ROUNDS, SERVERS};
 use common::turns::{self, Turn};
 use common::{figures, fleets, machine, scripts, Options, Ours, Progress, Rounds, Table};
 use serde_json::Value;
@@ -23,30 +23,13 @@ const NUMBERS: [Number; 5] = [
         default: 10_000,
         quick: 400,
     },
+    SERVERS,
+    ROUNDS,
     Number {
-        name: "servers",
-        meaning: "pairs of fresh servers: where the data lies in memory matters",
-        default: 2,
-        quick: 1,
-    },
-    Number {
-        name: "rounds",
-        meaning: "interleaved rounds on each pair",
-        default: 3,
-        quick: 2,
-    },
-    Number {
-        name: "milliseconds",
-        meaning: "about how long each command runs in a round",
         default: 700,
-        quick: 50,
+        ..MILLISECONDS
     },
-    Number {
-        name: "pipeline",
-        meaning: "commands per pipeline, as redis-benchmark -P",
-        default: 32,
-        quick: 32,
-    },
+    PIPELINE,
 ];
 
 const ID: &str = "d-__rand_int__";

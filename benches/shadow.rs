@@ -13,7 +13,7 @@ use common::client_merge::ClientMerge;
 use common::documents::{self, desired, desired_patch, id, reported, reported_patch, Object};
 use common::driver::{Driver, Prepared, Work};
 use common::load::{bring_online, write_plain, Form};
-use common::options::Number;
+use common::options::{Number, MILLISECONDS, PIPELINE, ROUNDS, SERVERS};
 use common::scripts::{self, append, Scripts};
 use common::{alike, figures, machine, Options, Ours, Progress, Rounds};
 use serde_json::Value;
@@ -26,36 +26,16 @@ const NUMBERS: [Number; 6] = [
         default: 10_000,
         quick: 400,
     },
-    Number {
-        name: "servers",
-        meaning: "sets of fresh servers, one for each peer: where the data lies in memory matters",
-        default: 2,
-        quick: 1,
-    },
-    Number {
-        name: "rounds",
-        meaning: "interleaved rounds on each set",
-        default: 3,
-        quick: 2,
-    },
-    Number {
-        name: "milliseconds",
-        meaning: "about how long each peer runs in a round",
-        default: 1_000,
-        quick: 50,
-    },
+    SERVERS,
+    ROUNDS,
+    MILLISECONDS,
     Number {
         name: "connections",
         meaning: "connections to each server",
         default: 50,
         quick: 10,
     },
-    Number {
-        name: "pipeline",
-        meaning: "devices per pipeline, on each connection",
-        default: 32,
-        quick: 32,
-    },
+    PIPELINE,
 ];
 
 const HOUR_MS: u64 = 3_600_000;

@@ -9,7 +9,7 @@ mod support;
 
 use common::benchmark::{pinned_server, redis_benchmark};
 use common::driver::each;
-use common::options::Number;
+use common::options::{Number, MILLISECONDS, PIPELINE, ROUNDS, SERVERS};
 use common::scenarios::info;
 use common::{figures, load, Options, Ours, Progress, Rounds, Table};
 use support::*;
@@ -21,30 +21,10 @@ const NUMBERS: [Number; 5] = [
         default: 100_000,
         quick: 1_000,
     },
-    Number {
-        name: "servers",
-        meaning: "pairs of fresh servers: where the data lies in memory matters",
-        default: 2,
-        quick: 1,
-    },
-    Number {
-        name: "rounds",
-        meaning: "interleaved rounds on each pair",
-        default: 3,
-        quick: 2,
-    },
-    Number {
-        name: "milliseconds",
-        meaning: "about how long each command runs in a round",
-        default: 1_000,
-        quick: 50,
-    },
-    Number {
-        name: "pipeline",
-        meaning: "commands per pipeline, as redis-benchmark -P",
-        default: 32,
-        quick: 32,
-    },
+    SERVERS,
+    ROUNDS,
+    MILLISECONDS,
+    PIPELINE,
 ];
 
 /// Every hit is let through: the limit is more than a caller hits in a run. The period is so long

@@ -11,6 +11,35 @@ pub struct Number {
     pub quick: usize,
 }
 
+/// How often a bench starts afresh: where the data happens to lie in memory matters.
+pub const SERVERS: Number = Number {
+    name: "servers",
+    meaning: "sets of fresh servers, one for each side",
+    default: 2,
+    quick: 1,
+};
+
+pub const ROUNDS: Number = Number {
+    name: "rounds",
+    meaning: "rounds on each set of servers, in which all take turns",
+    default: 3,
+    quick: 2,
+};
+
+pub const MILLISECONDS: Number = Number {
+    name: "milliseconds",
+    meaning: "about how long each takes in a round",
+    default: 1_000,
+    quick: 50,
+};
+
+pub const PIPELINE: Number = Number {
+    name: "pipeline",
+    meaning: "commands per pipeline",
+    default: 32,
+    quick: 32,
+};
+
 /// What was asked for.
 pub struct Options {
     pub quick: bool,
