@@ -93,7 +93,12 @@ fn effects_are_core_commands() {
     let mut effect = |words: &str| {
         let before = replicated(&server).len();
         try_queue(&mut con, words).unwrap();
-        names(&replicated(&server)[before..])
+        let mut names = names(&replicated(&server)[before..]);
+        // With XREADGROUP newer servers also tell how many entries the group has read.
+        if words.starts_with("GET") {
+            names.retain(|name| name != "XGROUP SETID");
+        }
+        names
     };
     assert_eq!(effect("ADD q A"), ["XADD"]);
     assert_eq!(
