@@ -25,6 +25,19 @@ impl<'a> Turn<'a> {
         self.operations = operations;
         self
     }
+
+    /// Warms up; how many operations take about so many milliseconds.
+    fn operations_in(&mut self, milliseconds: usize) -> usize {
+        let mut tried = milliseconds * 20;
+        loop {
+            let (rate, _) = (self.run)(tried);
+            // redis-benchmark counts whole milliseconds: less than one is a rate without end.
+            if rate.is_finite() {
+                return (rate * milliseconds as f64 / 1_000.0) as usize + 1;
+            }
+            tried *= 2;
+        }
+    }
 }
 
 /// A run of a driver's, as a turn wants it.
@@ -48,8 +61,7 @@ pub fn take(
 ) {
     assert_eq!(turns.len(), all.len());
     for turn in turns.iter_mut().filter(|turn| turn.operations == 0) {
-        let (rate, _) = (turn.run)(milliseconds * 20);
-        turn.operations = (rate * milliseconds as f64 / 1_000.0) as usize + 1;
+        turn.operations = turn.operations_in(milliseconds);
     }
     for round in 0..rounds {
         for at in 0..turns.len() {
