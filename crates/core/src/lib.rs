@@ -20,4 +20,5 @@ pub mod recipe;
 pub mod resp;
 pub mod session;
 pub mod shadow;
+pub mod slot;
 pub mod throttle;
