@@ -26,7 +26,7 @@ pub fn load(ctx: &Ctx<'_>, args: RawArgs<'_>) -> Result<(), String> {
     apply_arguments(ctx, args)?;
     ctx.load_settings()?;
     ctx.signal_only_on_request();
-    fleet::start();
+    fleet::start(ctx.flags().is_cluster());
     commands::register_all(ctx)?;
     ctx.register_info::<info::Section>();
     ctx.listen::<Changes>()?;

@@ -35,7 +35,7 @@ impl Command for AlertDue {
             count = args.next_bounded("COUNT", 1, MAX_COUNT)?;
         }
         args.finish()?;
-        require(ctx, Access::Read, &fleet.keys.alerts_due)?;
+        require(ctx, Access::Read, &fleet.keys.permission.alerts_due)?;
 
         let users = users::due_now(ctx, fleet, count, ctx.now_ms())?;
         ctx.reply_array(users.len());

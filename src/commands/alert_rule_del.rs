@@ -30,7 +30,11 @@ impl Command for AlertRuleDel {
         let device_type = args.next_type()?;
         let name = args.next_rule()?;
         args.finish()?;
-        require(ctx, Access::Write, &fleet.keys.rules(device_type))?;
+        require(
+            ctx,
+            Access::Write,
+            &fleet.keys.permission.rules(device_type),
+        )?;
 
         let deleted = fleet.rules.delete(ctx, fleet, device_type, name)?;
         ctx.reply_int(deleted.into());

@@ -25,7 +25,7 @@ impl Command for AlertRuleList {
     fn run(ctx: &Ctx<'_>, fleet: &Fleet, mut args: Args<'_>) -> Result<()> {
         let device_type = args.next_type()?;
         args.finish()?;
-        require(ctx, Access::Read, &fleet.keys.rules(device_type))?;
+        require(ctx, Access::Read, &fleet.keys.permission.rules(device_type))?;
 
         let rules = alerts::rules::list(ctx, fleet, device_type)?;
         ctx.reply_map(rules.len());

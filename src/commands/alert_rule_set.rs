@@ -36,7 +36,11 @@ impl Command for AlertRuleSet {
         let text = args.next_document("rule")?;
         args.finish()?;
         let (rule, json) = Rule::parse(text).map_err(|error| Error::bad_rule(&error))?;
-        require(ctx, Access::Write, &fleet.keys.rules(device_type))?;
+        require(
+            ctx,
+            Access::Write,
+            &fleet.keys.permission.rules(device_type),
+        )?;
         for user in &rule.notify {
             require(ctx, Access::Write, &user_key(user))?;
         }

@@ -51,7 +51,7 @@ impl Command for Check {
         } else {
             Access::Write
         };
-        require(ctx, access, &fleet.keys.registered)?;
+        require(ctx, access, &fleet.keys.permission.registered)?;
 
         let (next, findings) = check::step(ctx, fleet, position, count, mode, ctx.now_ms())?;
         ctx.reply_array(2);

@@ -31,7 +31,7 @@ impl Command for Count {
             next_filter(&mut args, keyword, &mut filter)?;
         }
         args.finish()?;
-        require(ctx, Access::Read, &fleet.keys.registered)?;
+        require(ctx, Access::Read, &fleet.keys.permission.registered)?;
 
         ctx.reply_int(listing::count(ctx, fleet, &filter, ctx.now_ms())?);
         Ok(())

@@ -94,7 +94,7 @@ impl Command for List {
             }
         }
         args.finish()?;
-        require(ctx, Access::Read, &fleet.keys.registered)?;
+        require(ctx, Access::Read, &fleet.keys.permission.registered)?;
 
         let (next, ids) = listing::page(ctx, fleet, &filter, position, count, ctx.now_ms())?;
         ctx.reply_array(2);

@@ -25,7 +25,7 @@ impl Command for TypeDel {
     fn run(ctx: &Ctx<'_>, fleet: &Fleet, mut args: Args<'_>) -> Result<()> {
         let device_type = args.next_type()?;
         args.finish()?;
-        require(ctx, Access::Write, &fleet.keys.types)?;
+        require(ctx, Access::Write, &fleet.keys.permission.types)?;
 
         let deleted = fleet.types.delete(ctx, fleet, device_type)?;
         ctx.reply_int(u64::from(deleted));

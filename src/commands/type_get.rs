@@ -26,7 +26,7 @@ impl Command for TypeGet {
     fn run(ctx: &Ctx<'_>, fleet: &Fleet, mut args: Args<'_>) -> Result<()> {
         let device_type = args.next_type()?;
         args.finish()?;
-        require(ctx, Access::Read, &fleet.keys.types)?;
+        require(ctx, Access::Read, &fleet.keys.permission.types)?;
 
         match fleet.types.get(ctx, fleet, device_type)? {
             Some(defaults) => reply_defaults(ctx, device_type.as_bytes(), &defaults),

@@ -25,7 +25,7 @@ impl Command for TypeList {
 
     fn run(ctx: &Ctx<'_>, fleet: &Fleet, args: Args<'_>) -> Result<()> {
         args.finish()?;
-        require(ctx, Access::Read, &fleet.keys.types)?;
+        require(ctx, Access::Read, &fleet.keys.permission.types)?;
 
         let types = fleet.types.list(ctx, fleet)?;
         ctx.reply_array(types.len());

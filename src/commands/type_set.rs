@@ -46,7 +46,7 @@ impl Command for TypeSet {
             return Err(Error::usage("nothing to set: give TIMEOUT or HISTORY"));
         }
         args.finish()?;
-        require(ctx, Access::Write, &fleet.keys.types)?;
+        require(ctx, Access::Write, &fleet.keys.permission.types)?;
 
         fleet.types.set(ctx, fleet, device_type, change)?;
         ctx.reply_ok();

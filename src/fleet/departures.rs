@@ -6,6 +6,7 @@
 //! First everything is checked, then everything written, and when that is done, everybody told: a
 //! listener that reads a device because of a notification sees its whole transition.
 
+use super::keys::Indexes;
 use super::presence::{self, expect};
 use super::sweeper::Trouble;
 use super::{events, settings, Device, Error, Fleet, Result};
@@ -34,6 +35,14 @@ impl Departures {
         self.waiting.len() >= AT_A_TIME
     }
 
+    /// What those that wait share: in a cluster they are of one slot.
+    fn indexes<'f>(&self, fleet: &'f Fleet) -> &'f Indexes {
+        let first = self.waiting.first();
+        fleet
+            .keys
+            .of(first.map_or("", |departure| &departure.device.id))
+    }
+
     /// Adds an online device whose deadline has passed. One whose type has rules on presence is told
     /// at once: what they write depends on what they wrote for the one before.
     pub fn add(
@@ -55,13 +64,17 @@ impl Departures {
             timed_out(fleet, deadline, now);
             return Ok(());
         }
+        let indexes = fleet.keys.of(&device.id);
+        if self.indexes(fleet).slot() != indexes.slot() {
+            self.tell(ctx, fleet, now);
+        }
         let heartbeat = fleet.keys.heartbeat(&device.id);
         expect(ctx, &heartbeat, KeyType::String)?;
         if settings::HISTORY_PRESENCE.is_on() {
             expect(ctx, &fleet.keys.history(&device.id), KeyType::Stream)?;
         }
         self.waiting.push(Departure {
-            online_of_type: fleet.keys.online_of_type(&device.device_type),
+            online_of_type: indexes.online_of_type(&device.device_type),
             heartbeat,
             had_heartbeat: false,
             device,
@@ -89,11 +102,11 @@ impl Departures {
     }
 
     fn keep_those_with_good_indexes(&mut self, ctx: &Ctx<'_>, fleet: &Fleet, now: u64) {
-        let keys = &fleet.keys;
+        let indexes = self.indexes(fleet);
         let shared = || {
-            expect(ctx, &keys.online, KeyType::Set)?;
-            expect(ctx, &keys.offline, KeyType::SortedSet)?;
-            expect(ctx, &keys.events, KeyType::Stream)
+            expect(ctx, &indexes.online, KeyType::Set)?;
+            expect(ctx, &indexes.offline, KeyType::SortedSet)?;
+            expect(ctx, &indexes.events, KeyType::Stream)
         };
         if self.waiting.is_empty() {
             return;
@@ -137,12 +150,13 @@ impl Departures {
             return;
         }
         let maxlen = settings::EVENTS_MAXLEN.value();
+        let indexes = self.indexes(fleet);
         let stamp = RString::from_int(now);
         let departing = self.waiting.iter().map(|d| &d.device);
         let entries: Vec<Vec<Arg<'_>>> = departing
             .map(|device| events::offline(device, &stamp, REASON))
             .collect();
-        if let Err((appended, error)) = ctx.append_all(&fleet.keys.events, maxlen, now, &entries) {
+        if let Err((appended, error)) = ctx.append_all(&indexes.events, maxlen, now, &entries) {
             drop(entries);
             self.give_up(ctx, fleet, appended, &error.into(), now);
         }
@@ -150,7 +164,7 @@ impl Departures {
 
     /// Everything else, so that hashes, indexes and heartbeat keys agree again.
     fn write(&mut self, ctx: &Ctx<'_>, fleet: &Fleet, now: u64) -> Result<()> {
-        let (keys, f) = (&fleet.keys, &fleet.fields);
+        let (indexes, f) = (self.indexes(fleet), &fleet.fields);
         let stamp = RString::from_int(now);
         for Departure { device, .. } in &mut self.waiting {
             device.online = false;
@@ -173,7 +187,10 @@ impl Departures {
         for (departure, was_there) in self.waiting.iter_mut().zip(deleted) {
             departure.had_heartbeat = was_there;
         }
-        ctx.srem_all(&keys.online, self.waiting.iter().map(|d| &d.device.id_key))?;
+        ctx.srem_all(
+            &indexes.online,
+            self.waiting.iter().map(|d| &d.device.id_key),
+        )?;
         let mut by_type: Vec<&Departure> = self.waiting.iter().collect();
         by_type.sort_by_key(|d| &d.device.device_type);
         for of_type in by_type.chunk_by(|a, b| a.device.device_type == b.device.device_type) {
@@ -185,8 +202,8 @@ impl Departures {
             .iter()
             .map(|d| (d.device.last_seen, &d.device.id_key))
             .collect();
-        ctx.zadd_all(&keys.offline, &offline)?;
-        ctx.notify_zadd(&keys.offline);
+        ctx.zadd_all(&indexes.offline, &offline)?;
+        ctx.notify_zadd(&indexes.offline);
         Ok(())
     }
 }

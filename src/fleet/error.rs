@@ -101,6 +101,11 @@ impl Error {
         Error(format!("{code} {number} {text}"))
     }
 
+    /// Nothing is wrong with the command, and it will be right soon.
+    pub fn try_again(why: impl fmt::Display) -> Error {
+        Error(format!("TRYAGAIN {why}"))
+    }
+
     pub fn limit(limit: u64) -> Error {
         Error(format!(
             "LIMIT {limit} devices are registered, devicestate.max-devices allows no more"

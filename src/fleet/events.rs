@@ -26,7 +26,7 @@ pub fn append(
     for (name, value) in more {
         fields.extend(named(name, *value));
     }
-    ctx.xadd(&fleet.keys.events, maxlen, now, &fields)?;
+    ctx.xadd(&fleet.keys.of(id).events, maxlen, now, &fields)?;
     Ok(())
 }
 
@@ -74,7 +74,7 @@ pub fn append_report(
     fields.extend(named("version", version));
     fields.extend(named("reported", report));
     let maxlen = settings::REPORTS_MAXLEN.value();
-    if let Err(error) = ctx.xadd(&fleet.keys.reports, maxlen, now, &fields) {
+    if let Err(error) = ctx.xadd(&fleet.keys.of(id).reports, maxlen, now, &fields) {
         let text = format!("a report can't be written to the stream of reports: {error}");
         fleet.complain(ctx, Trouble::Stream, &text);
     }

@@ -1,21 +1,63 @@
-//! The names of keys and hash fields: the one place that knows them.
+//! The names of keys: the one place that knows them.
+//!
+//! On a single server a device's hash is `device:state:<id>`, and there is one of each index. On a node
+//! of a cluster it is `device:state:{<id>}`, and there is one of each index for every slot, under a key
+//! that carries the slot's tag (`devices:online:{<tag>}`): so all that one step of a device touches is
+//! in the slot of its id, and moves with it.
 
-use std::cell::RefCell;
+mod indexes;
+mod role;
+
+use std::cell::{OnceCell, RefCell};
+
+use devicestate_core::slot::{self, Slot, Tags};
 
 use crate::store::RString;
+
+pub use indexes::Indexes;
+pub use role::{Index, Role};
 
 /// Key names, with the load-time prefix. Those of the indexes are made once.
 pub struct Keys {
     prefix: String,
+    layout: Layout,
+    /// What fleet-wide commands ask permission for, whatever the layout.
+    pub permission: Permissions,
+    scratch: RefCell<Vec<u8>>,
+}
+
+/// How many of each index there are.
+enum Layout {
+    Single(Indexes),
+    /// By slot, each made when it is first needed.
+    Cluster {
+        tags: Tags,
+        slots: Box<[OnceCell<Indexes>]>,
+    },
+}
+
+/// Keys that stand for the whole fleet in ACL patterns.
+pub struct Permissions {
     pub registered: RString,
-    pub online: RString,
-    pub offline: RString,
-    pub out_of_sync: RString,
-    pub events: RString,
-    pub reports: RString,
     pub types: RString,
     pub alerts_due: RString,
-    scratch: RefCell<Vec<u8>>,
+    rules: String,
+}
+
+impl Permissions {
+    fn new(prefix: &str) -> Permissions {
+        let key = |name: &str| RString::new(format!("{prefix}{name}").as_bytes());
+        Permissions {
+            registered: key(REGISTERED),
+            types: key(TYPES),
+            alerts_due: key(ALERTS_DUE),
+            rules: format!("{prefix}{ALERT_RULES}"),
+        }
+    }
+
+    pub fn rules(&self, device_type: &str) -> RString {
+        RString::new(format!("{}{device_type}", self.rules).as_bytes())
+    }
 }
 
 const STATE: &str = "device:state:";
@@ -30,44 +72,55 @@ const ALERTS_OF_USER: &str = "alerts:user:";
 const ALERT_RULES: &str = "alerts:rules:";
 const OF_TYPE: &str = "devices:type:";
 const ONLINE_OF_TYPE: &str = "devices:online:type:";
-
-/// What a key of ours is, by its name.
-#[derive(Debug, PartialEq, Eq)]
-pub enum Role<'a> {
-    /// The hash of this device.
-    State(&'a [u8]),
-    /// The heartbeat key of this device.
-    Heartbeat(&'a [u8]),
-    /// The named shadows, the history or the outcomes of commands of this device.
-    OfDevice(&'a [u8]),
-    /// The commands of this device.
-    Commands(&'a [u8]),
-    /// The alerts of this device.
-    Alerts(&'a [u8]),
-    /// What this user has still to be told.
-    User(&'a [u8]),
-    /// The alert rules of this type.
-    Rules(&'a [u8]),
-    /// The set of the devices of this type.
-    OfType(&'a [u8]),
-    /// The set of the devices of this type that are online.
-    OnlineOfType(&'a [u8]),
-}
+const REGISTERED: &str = "devices:registered";
+const ONLINE: &str = "devices:online";
+const OFFLINE: &str = "devices:offline";
+const OUT_OF_SYNC: &str = "devices:outofsync";
+const EVENTS: &str = "devices:events";
+const REPORTS: &str = "devices:reports";
+const TYPES: &str = "devices:types";
+const ALERTS_DUE: &str = "alerts:due";
 
 impl Keys {
-    pub fn new(prefix: &str) -> Keys {
-        let key = |name: &str| RString::new(format!("{prefix}{name}").as_bytes());
+    pub fn new(prefix: &str, is_cluster: bool) -> Keys {
         Keys {
-            registered: key("devices:registered"),
-            online: key("devices:online"),
-            offline: key("devices:offline"),
-            out_of_sync: key("devices:outofsync"),
-            events: key("devices:events"),
-            reports: key("devices:reports"),
-            types: key("devices:types"),
-            alerts_due: key("alerts:due"),
             prefix: prefix.to_owned(),
+            layout: match is_cluster {
+                false => Layout::Single(Indexes::new(prefix, None)),
+                true => Layout::Cluster {
+                    tags: Tags::find(),
+                    slots: (0..slot::COUNT).map(|_| OnceCell::new()).collect(),
+                },
+            },
+            permission: Permissions::new(prefix),
             scratch: RefCell::default(),
+        }
+    }
+
+    /// Whether there is one of each index for every slot.
+    pub fn are_by_slot(&self) -> bool {
+        matches!(self.layout, Layout::Cluster { .. })
+    }
+
+    /// The indexes that a device is in, or a user: those of the slot of its name.
+    pub fn of(&self, name: &str) -> &Indexes {
+        match &self.layout {
+            Layout::Single(indexes) => indexes,
+            Layout::Cluster { .. } => self.of_slot(Slot::of(name.as_bytes())),
+        }
+    }
+
+    /// The indexes that this key of ours is one of, or belongs to.
+    pub fn beside(&self, key: &[u8]) -> &Indexes {
+        self.of_slot(Slot::of(key))
+    }
+
+    /// The indexes of a slot; on a single server all slots have the same.
+    pub fn of_slot(&self, slot: Slot) -> &Indexes {
+        match &self.layout {
+            Layout::Single(indexes) => indexes,
+            Layout::Cluster { tags, slots } => slots[usize::from(slot.number())]
+                .get_or_init(|| Indexes::new(&self.prefix, Some((slot, tags.of(slot))))),
         }
     }
 
@@ -108,177 +161,21 @@ impl Keys {
         self.key(ALERTS, id)
     }
 
-    /// What a user has still to be told.
-    pub fn user(&self, user: &str) -> RString {
-        self.key(ALERTS_OF_USER, user)
-    }
-
-    /// The alert rules of a device type.
-    pub fn rules(&self, device_type: &str) -> RString {
-        self.key(ALERT_RULES, device_type)
-    }
-
     /// How the keys of all devices' alerts begin.
     pub fn alerts_prefix(&self) -> String {
         format!("{}{ALERTS}", self.prefix)
     }
 
-    pub fn of_type(&self, device_type: &str) -> RString {
-        self.key(OF_TYPE, device_type)
-    }
-
-    pub fn online_of_type(&self, device_type: &str) -> RString {
-        self.key(ONLINE_OF_TYPE, device_type)
-    }
-
-    /// Whether the check looks at this key: an index, or what an index says.
-    pub fn is_checked(&self, key: &[u8]) -> bool {
-        let role = self.role(key);
-        let indexes = [
-            &self.registered,
-            &self.online,
-            &self.offline,
-            &self.out_of_sync,
-            &self.alerts_due,
-        ];
-        indexes.iter().any(|index| index.bytes() == key)
-            || matches!(
-                role,
-                Some(
-                    Role::State(_)
-                        | Role::Heartbeat(_)
-                        | Role::User(_)
-                        | Role::OfType(_)
-                        | Role::OnlineOfType(_)
-                )
-            )
-    }
-
-    fn key(&self, kind: &str, name: &str) -> RString {
+    fn key(&self, kind: &str, id: &str) -> RString {
+        let (open, close) = match self.layout {
+            Layout::Single(_) => ("", ""),
+            Layout::Cluster { .. } => ("{", "}"),
+        };
         let mut key = self.scratch.borrow_mut();
         key.clear();
-        key.extend_from_slice(self.prefix.as_bytes());
-        key.extend_from_slice(kind.as_bytes());
-        key.extend_from_slice(name.as_bytes());
+        for part in [&self.prefix, kind, open, id, close] {
+            key.extend_from_slice(part.as_bytes());
+        }
         RString::new(&key)
-    }
-
-    /// The reverse: what this key is, if it is one of a device or a type.
-    pub fn role<'a>(&self, key: &'a [u8]) -> Option<Role<'a>> {
-        let name = key.strip_prefix(self.prefix.as_bytes())?;
-        let after = |kind: &str| name.strip_prefix(kind.as_bytes());
-        after(STATE)
-            .map(Role::State)
-            .or_else(|| after(HEARTBEAT).map(Role::Heartbeat))
-            .or_else(|| {
-                after(SHADOWS)
-                    .or_else(|| after(HISTORY))
-                    .or_else(|| after(OUTCOMES))
-                    .map(Role::OfDevice)
-            })
-            .or_else(|| after(COMMANDS).map(Role::Commands))
-            .or_else(|| after(ALERTS).map(Role::Alerts))
-            .or_else(|| after(ALERTS_OF_USER).map(Role::User))
-            .or_else(|| after(ALERT_RULES).map(Role::Rules))
-            .or_else(|| after(OF_TYPE).map(Role::OfType))
-            .or_else(|| after(ONLINE_OF_TYPE).map(Role::OnlineOfType))
-    }
-}
-
-/// The fields of a device's hash, in the order in which they are first written: what every
-/// heartbeat reads stands first, documents last, so that a listpack is searched as little as
-/// possible.
-pub struct Fields {
-    /// Of the classic shadow; its version is what every hash that we wrote has.
-    pub shadow: ShadowFields,
-    pub last_seen: RString,
-    pub status: RString,
-    pub device_id: RString,
-    pub device_type: RString,
-    pub status_since: RString,
-    pub registered_at: RString,
-    /// Why the status is what it is; absent for a device that never was online, and while it is
-    /// online by its heartbeats.
-    pub status_reason: RString,
-    /// Absent: the type's or the default.
-    pub timeout: RString,
-    pub session: RString,
-    pub seq: RString,
-    /// How many messages were ignored as stale, the last one's reason and time.
-    pub ignored: RString,
-    pub ignored_reason: RString,
-    pub ignored_at: RString,
-    pub metadata: RString,
-}
-
-/// The fields of one shadow: in the device's own hash for the classic one, in
-/// `device:shadows:<id>` for a named one.
-pub struct ShadowFields {
-    pub version: RString,
-    /// There while the shadow exists.
-    pub reported: RString,
-    /// There while it is not empty.
-    pub desired: RString,
-    /// When each leaf was written (see `devicestate_core::shadow::times`).
-    pub reported_meta: RString,
-    pub desired_meta: RString,
-    /// What is outstanding; there while it is not empty.
-    pub delta: RString,
-}
-
-impl ShadowFields {
-    fn classic() -> ShadowFields {
-        let field = |name: &str| RString::new(name.as_bytes());
-        ShadowFields {
-            version: field("version"),
-            reported: field("reported_state"),
-            desired: field("desired_state"),
-            reported_meta: field("reported_meta"),
-            desired_meta: field("desired_meta"),
-            delta: field("delta"),
-        }
-    }
-
-    pub fn named(name: &str) -> ShadowFields {
-        let field = |part: &str| RString::new(format!("{part}{name}").as_bytes());
-        ShadowFields {
-            version: field(VERSION_OF),
-            reported: field("reported:"),
-            desired: field("desired:"),
-            reported_meta: field("reported_meta:"),
-            desired_meta: field("desired_meta:"),
-            delta: field("delta:"),
-        }
-    }
-}
-
-/// Begins the field that holds the version of a named shadow that exists.
-pub const VERSION_OF: &str = "version:";
-
-/// Holds the version of a named shadow that was deleted: one that is made anew goes on from there.
-pub fn deleted_field(name: &str) -> RString {
-    RString::new(format!("deleted:{name}").as_bytes())
-}
-
-impl Fields {
-    pub fn new() -> Fields {
-        let field = |name: &str| RString::new(name.as_bytes());
-        Fields {
-            shadow: ShadowFields::classic(),
-            last_seen: field("last_seen"),
-            status: field("status"),
-            device_id: field("device_id"),
-            device_type: field("device_type"),
-            status_since: field("status_since"),
-            registered_at: field("registered_at"),
-            status_reason: field("status_reason"),
-            timeout: field("timeout"),
-            session: field("session"),
-            seq: field("seq"),
-            ignored: field("ignored"),
-            ignored_reason: field("ignored_reason"),
-            ignored_at: field("ignored_at"),
-            metadata: field("metadata"),
-        }
     }
 }

@@ -4,6 +4,7 @@
 //! hash: ids without one are skipped, and the answer is exact at the moment of the call.
 
 use super::device::status_name;
+use super::keys::Indexes;
 use super::pages::{self, Entry, Position};
 use super::presence::expect;
 use super::{settings, Device, Fleet, Result};
@@ -34,7 +35,7 @@ pub fn page(
     count: u64,
     now: u64,
 ) -> Result<(Position, Vec<String>)> {
-    let walk = Walk::new(ctx, fleet, filter, now);
+    let walk = Walk::new(ctx, fleet, fleet.keys.of(""), filter, now);
     let (mut next, mut ids) = walk.page(position, count)?;
     for _ in 0..(LOOKS / count).min(64) {
         if !ids.is_empty() || next == Position::End {
@@ -49,16 +50,24 @@ pub fn page(
 struct Walk<'a> {
     ctx: &'a Ctx<'a>,
     fleet: &'a Fleet,
+    indexes: &'a Indexes,
     filter: &'a Filter,
     /// The latest moment at which a stale device was seen.
     seen_by: Option<u64>,
 }
 
 impl<'a> Walk<'a> {
-    fn new(ctx: &'a Ctx<'a>, fleet: &'a Fleet, filter: &'a Filter, now: u64) -> Walk<'a> {
+    fn new(
+        ctx: &'a Ctx<'a>,
+        fleet: &'a Fleet,
+        indexes: &'a Indexes,
+        filter: &'a Filter,
+        now: u64,
+    ) -> Walk<'a> {
         Walk {
             ctx,
             fleet,
+            indexes,
             filter,
             seen_by: filter.stale.map(|stale| now.saturating_sub(stale)),
         }
@@ -89,7 +98,8 @@ impl<'a> Walk<'a> {
     }
 
     fn offline(&self, after: Option<Entry>, count: u64) -> Result<(Position, Vec<String>)> {
-        let (last, ids) = pages::of_offline(self.ctx, self.fleet, after, self.seen_by, count)?;
+        let (last, ids) =
+            pages::of_offline(self.ctx, &self.indexes.offline, after, self.seen_by, count)?;
         let next = match last {
             Some(last) => Position::Offline(last),
             None if self.filter.online.is_none() => Position::Online(0),
@@ -99,21 +109,21 @@ impl<'a> Walk<'a> {
     }
 
     fn set(&self, by_time: bool, cursor: u64, count: u64) -> Result<(Position, Vec<String>)> {
-        let keys = &self.fleet.keys;
+        let indexes = self.indexes;
         let online = by_time || self.filter.online == Some(true);
         let of_type;
         let set = match (&self.filter.device_type, online) {
-            _ if self.filter.out_of_sync && !by_time => &keys.out_of_sync,
+            _ if self.filter.out_of_sync && !by_time => &indexes.out_of_sync,
             (Some(device_type), true) => {
-                of_type = keys.online_of_type(device_type);
+                of_type = indexes.online_of_type(device_type);
                 &of_type
             }
             (Some(device_type), false) => {
-                of_type = keys.of_type(device_type);
+                of_type = indexes.of_type(device_type);
                 &of_type
             }
-            (None, true) => &keys.online,
-            (None, false) => &keys.registered,
+            (None, true) => &indexes.online,
+            (None, false) => &indexes.registered,
         };
         let (cursor, ids) = pages::of_set(self.ctx, set, cursor, count)?;
         let next = match (cursor, by_time) {
@@ -167,11 +177,25 @@ impl<'a> Walk<'a> {
     }
 }
 
-/// How many devices fit: from the sizes of the indexes where that is exact, else by walking.
+/// How many devices fit.
 pub fn count(ctx: &Ctx<'_>, fleet: &Fleet, filter: &Filter, now: u64) -> Result<u64> {
-    let keys = &fleet.keys;
+    let counts = fleet
+        .indexes(ctx)
+        .into_iter()
+        .map(|indexes| count_in(ctx, fleet, indexes, filter, now));
+    counts.sum()
+}
+
+/// The same in one set of indexes: from their sizes where that is exact, else by walking.
+fn count_in(
+    ctx: &Ctx<'_>,
+    fleet: &Fleet,
+    indexes: &Indexes,
+    filter: &Filter,
+    now: u64,
+) -> Result<u64> {
     if filter.online == Some(false) || filter.stale.is_some() {
-        expect(ctx, &keys.offline, KeyType::SortedSet)?;
+        expect(ctx, &indexes.offline, KeyType::SortedSet)?;
     }
     let size = |set: &RString| -> Result<u64> {
         expect(ctx, set, KeyType::Set)?;
@@ -180,19 +204,19 @@ pub fn count(ctx: &Ctx<'_>, fleet: &Fleet, filter: &Filter, now: u64) -> Result<
     if filter.out_of_sync {
         let is_alone = filter.online.is_none() && filter.device_type.is_none();
         return if is_alone && filter.stale.is_none() {
-            size(&keys.out_of_sync)
+            size(&indexes.out_of_sync)
         } else {
-            Walk::new(ctx, fleet, filter, now).count()
+            Walk::new(ctx, fleet, indexes, filter, now).count()
         };
     }
     match (&filter.device_type, filter.online, filter.stale) {
-        (None, None, None) => Ok(size(&keys.registered)?),
-        (None, Some(true), None) => Ok(size(&keys.online)?),
-        (None, Some(false), None) => Ok(ctx.read(c"ZCARD", &[Arg::Str(&keys.offline)])?.int()),
-        (Some(t), None, None) => Ok(size(&keys.of_type(t))?),
-        (Some(t), Some(true), None) => Ok(size(&keys.online_of_type(t))?),
+        (None, None, None) => Ok(size(&indexes.registered)?),
+        (None, Some(true), None) => Ok(size(&indexes.online)?),
+        (None, Some(false), None) => Ok(ctx.read(c"ZCARD", &[Arg::Str(&indexes.offline)])?.int()),
+        (Some(t), None, None) => Ok(size(&indexes.of_type(t))?),
+        (Some(t), Some(true), None) => Ok(size(&indexes.online_of_type(t))?),
         (Some(t), Some(false), None) => {
-            Ok(size(&keys.of_type(t))?.saturating_sub(size(&keys.online_of_type(t))?))
+            Ok(size(&indexes.of_type(t))?.saturating_sub(size(&indexes.online_of_type(t))?))
         }
         (None, online, Some(stale)) => {
             let seen_by = now.saturating_sub(stale);
@@ -201,7 +225,7 @@ pub fn count(ctx: &Ctx<'_>, fleet: &Fleet, filter: &Filter, now: u64) -> Result<
                 _ => ctx
                     .read(
                         c"ZCOUNT",
-                        &[Arg::Str(&keys.offline), "-inf".into(), seen_by.into()],
+                        &[Arg::Str(&indexes.offline), "-inf".into(), seen_by.into()],
                     )?
                     .int(),
             };
@@ -212,12 +236,12 @@ pub fn count(ctx: &Ctx<'_>, fleet: &Fleet, filter: &Filter, now: u64) -> Result<
                         online: Some(true),
                         ..filter.clone()
                     };
-                    Walk::new(ctx, fleet, &filter, now).count()?
+                    Walk::new(ctx, fleet, indexes, &filter, now).count()?
                 }
             };
             Ok(offline + online)
         }
-        (Some(_), _, Some(_)) => Walk::new(ctx, fleet, filter, now).count(),
+        (Some(_), _, Some(_)) => Walk::new(ctx, fleet, indexes, filter, now).count(),
     }
 }
 

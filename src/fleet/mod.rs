@@ -9,6 +9,7 @@ pub mod device;
 pub mod device_commands;
 pub mod error;
 pub mod events;
+pub mod fields;
 pub mod heartbeat;
 pub mod history;
 pub mod ingest;
@@ -20,6 +21,7 @@ pub mod reconciler;
 pub mod registry;
 pub mod settings;
 pub mod shadow;
+mod slots;
 pub mod stats;
 pub mod sweeper;
 pub mod types;
@@ -39,7 +41,7 @@ pub use error::{Error, Result};
 /// Everything the module remembers beside the keys. All of it can be rebuilt from them.
 pub struct Fleet {
     pub keys: keys::Keys,
-    pub fields: keys::Fields,
+    pub fields: fields::Fields,
     pub stats: stats::Stats,
     pub types: types::Types,
     pub rules: alerts::rules::Rules,
@@ -58,6 +60,7 @@ pub struct Fleet {
     reconciler: RefCell<reconciler::Reconciler>,
     /// The server evicted keys: indexes no longer agree with hashes until everything was checked.
     check_is_wanted: Cell<bool>,
+    slots: slots::Slots,
     /// When each kind of trouble was logged last.
     complaints: [Cell<u64>; sweeper::Trouble::KINDS],
     /// Devices whose heartbeat key the server itself expired while they were online: their
@@ -118,10 +121,10 @@ thread_local! {
 }
 
 /// Called once, when the settings are known.
-pub fn start() {
+pub fn start(is_cluster: bool) {
     let fleet = Fleet {
-        keys: settings::KEY_PREFIX.with(keys::Keys::new),
-        fields: keys::Fields::new(),
+        keys: settings::KEY_PREFIX.with(|prefix| keys::Keys::new(prefix, is_cluster)),
+        fields: fields::Fields::new(),
         stats: stats::Stats::default(),
         types: types::Types::default(),
         rules: alerts::rules::Rules::default(),
@@ -135,6 +138,7 @@ pub fn start() {
         is_ticking: Cell::new(false),
         reconciler: RefCell::default(),
         check_is_wanted: Cell::new(false),
+        slots: slots::Slots::default(),
         complaints: Default::default(),
         expired_by_server: RefCell::default(),
     };
@@ -256,23 +260,27 @@ impl Fleet {
     /// Other hands changed a key, or the server expired or evicted it. A device whose hash they touched is
     /// looked at afresh, by the sweeper or by its next heartbeat.
     pub fn key_changed(&self, event: &str, key: &[u8]) {
-        if key == self.keys.types.bytes() {
-            self.types.forget();
-            look_at_all();
-            return;
-        }
-        if let Some(keys::Role::Rules(device_type)) = self.keys.role(key) {
-            self.rules.forget(device_type);
-            return;
+        let role = self.keys.role(key);
+        match role {
+            Some(keys::Role::Types) => {
+                self.types.forget();
+                look_at_all();
+                return;
+            }
+            Some(keys::Role::Rules(device_type)) => {
+                self.rules.forget(device_type);
+                return;
+            }
+            _ => {}
         }
         if matches!(self.hearing().deaf(), Some(Deaf::Loading | Deaf::Replica)) {
             // Everything is looked at afterwards.
             return;
         }
-        if event == "evicted" && self.keys.is_checked(key) {
+        if event == "evicted" && role.as_ref().is_some_and(keys::Role::is_checked) {
             self.check_is_wanted.set(true);
         }
-        let (is_state, id) = match self.keys.role(key) {
+        let (is_state, id) = match role {
             Some(keys::Role::State(id)) => (true, id),
             Some(keys::Role::Heartbeat(id)) if event == "expired" => (false, id),
             Some(keys::Role::Commands(id)) => {

@@ -1,7 +1,7 @@
 //! Pages of the indexes, and the cursors that lead from one to the next.
 
 use super::presence::expect;
-use super::{Fleet, Result};
+use super::Result;
 use crate::store::{parse_u64, Arg, Ctx, KeyType, RString};
 
 /// Where the next page of a list starts.
@@ -83,17 +83,17 @@ pub fn of_set(ctx: &Ctx<'_>, set: &RString, cursor: u64, count: u64) -> Result<(
 /// with the last entry when there may be more.
 pub fn of_offline(
     ctx: &Ctx<'_>,
-    fleet: &Fleet,
+    offline: &RString,
     after: Option<Entry>,
     seen_by: Option<u64>,
     count: u64,
 ) -> Result<(Option<Entry>, Vec<String>)> {
-    expect(ctx, &fleet.keys.offline, KeyType::SortedSet)?;
+    expect(ctx, offline, KeyType::SortedSet)?;
     let start = match after {
-        Some(entry) => rank_behind(ctx, fleet, &entry)?,
+        Some(entry) => rank_behind(ctx, offline, &entry)?,
         None => 0,
     };
-    let entries = entries(ctx, fleet, start, start + count - 1)?;
+    let entries = entries(ctx, offline, start, start + count - 1)?;
     let within: Vec<Entry> = entries
         .into_iter()
         .take_while(|entry| seen_by.is_none_or(|limit| entry.last_seen <= limit as f64))
@@ -110,12 +110,12 @@ pub fn of_offline(
 
 /// The rank of the first entry behind this one, wherever it has gone: found by halving, since a
 /// sorted set is ordered by score, then member.
-fn rank_behind(ctx: &Ctx<'_>, fleet: &Fleet, after: &Entry) -> Result<u64> {
+fn rank_behind(ctx: &Ctx<'_>, offline: &RString, after: &Entry) -> Result<u64> {
     let mut low = 0;
-    let mut high = ctx.read(c"ZCARD", &[Arg::Str(&fleet.keys.offline)])?.int();
+    let mut high = ctx.read(c"ZCARD", &[Arg::Str(offline)])?.int();
     while low < high {
         let middle = low + (high - low) / 2;
-        let is_behind = entries(ctx, fleet, middle, middle)?
+        let is_behind = entries(ctx, offline, middle, middle)?
             .first()
             .is_none_or(|entry| {
                 (entry.last_seen, entry.id.as_slice()) > (after.last_seen, after.id.as_slice())
@@ -129,9 +129,9 @@ fn rank_behind(ctx: &Ctx<'_>, fleet: &Fleet, after: &Entry) -> Result<u64> {
     Ok(low)
 }
 
-fn entries(ctx: &Ctx<'_>, fleet: &Fleet, from: u64, to: u64) -> Result<Vec<Entry>> {
+fn entries(ctx: &Ctx<'_>, offline: &RString, from: u64, to: u64) -> Result<Vec<Entry>> {
     let args = [
-        Arg::Str(&fleet.keys.offline),
+        Arg::Str(offline),
         from.into(),
         to.into(),
         "WITHSCORES".into(),

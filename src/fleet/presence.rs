@@ -28,17 +28,17 @@ struct Touched {
 }
 
 fn checked_keys(ctx: &Ctx<'_>, fleet: &Fleet, device: &Device) -> Result<Touched> {
-    let keys = &fleet.keys;
+    let (keys, indexes) = (&fleet.keys, fleet.keys.of(&device.id));
     let touched = Touched {
         heartbeat: keys.heartbeat(&device.id),
-        online_of_type: keys.online_of_type(&device.device_type),
+        online_of_type: indexes.online_of_type(&device.device_type),
     };
     expect(ctx, &device.key, KeyType::Hash)?;
     expect(ctx, &touched.heartbeat, KeyType::String)?;
-    expect(ctx, &keys.online, KeyType::Set)?;
+    expect(ctx, &indexes.online, KeyType::Set)?;
     expect(ctx, &touched.online_of_type, KeyType::Set)?;
-    expect(ctx, &keys.offline, KeyType::SortedSet)?;
-    expect(ctx, &keys.events, KeyType::Stream)?;
+    expect(ctx, &indexes.offline, KeyType::SortedSet)?;
+    expect(ctx, &indexes.events, KeyType::Stream)?;
     expect(ctx, &keys.alerts(&device.id), KeyType::Hash)?;
     if settings::HISTORY_PRESENCE.is_on() {
         expect(ctx, &keys.history(&device.id), KeyType::Stream)?;
@@ -75,7 +75,7 @@ pub fn go_online(
 ) -> Result<()> {
     let touched = checked_keys(ctx, fleet, device)?;
     let cleared = alerts::back_online(ctx, fleet, device, now)?;
-    let (keys, f) = (&fleet.keys, &fleet.fields);
+    let (indexes, f) = (fleet.keys.of(&device.id), &fleet.fields);
     device.online = true;
     if let Err(error) = events::append(
         ctx,
@@ -109,8 +109,8 @@ pub fn go_online(
         )?;
     }
     let id = Arg::Str(&device.id_key);
-    ctx.write(c"ZREM", &[Arg::Str(&keys.offline), id])?;
-    ctx.write(c"SADD", &[Arg::Str(&keys.online), id])?;
+    ctx.write(c"ZREM", &[Arg::Str(&indexes.offline), id])?;
+    ctx.write(c"SADD", &[Arg::Str(&indexes.online), id])?;
     ctx.write(c"SADD", &[Arg::Str(&touched.online_of_type), id])?;
     set_heartbeat_key(ctx, fleet, device, &touched.heartbeat)?;
     fleet.schedule(ctx, device, now);
@@ -132,7 +132,7 @@ pub fn go_offline(
 ) -> Result<()> {
     let touched = checked_keys(ctx, fleet, device)?;
     let raised = alerts::gone_offline(ctx, fleet, device, reason, now)?;
-    let (keys, f) = (&fleet.keys, &fleet.fields);
+    let (indexes, f) = (fleet.keys.of(&device.id), &fleet.fields);
     device.online = false;
     if let Err(error) = events::append(
         ctx,
@@ -163,11 +163,11 @@ pub fn go_offline(
         ],
     )?;
     let id = Arg::Str(&device.id_key);
-    ctx.write(c"SREM", &[Arg::Str(&keys.online), id])?;
+    ctx.write(c"SREM", &[Arg::Str(&indexes.online), id])?;
     ctx.write(c"SREM", &[Arg::Str(&touched.online_of_type), id])?;
     ctx.write(
         c"ZADD",
-        &[Arg::Str(&keys.offline), device.last_seen.into(), id],
+        &[Arg::Str(&indexes.offline), device.last_seen.into(), id],
     )?;
     ctx.write(c"DEL", &[Arg::Str(&touched.heartbeat)])?;
     fleet.deadlines.borrow_mut().remove(&device.id);

@@ -7,11 +7,13 @@
 //! hashes. A fast pass goes on over all keys to those of alerts. After each fast pass, and after the
 //! server evicted keys of ours, the whole data set is checked once, slowly.
 
+use devicestate_core::slot::Slot;
+
 use super::check::{self, Findings, Mode, Position};
 use super::keys::Role;
 use super::sweeper::Trouble;
 use super::Fleet;
-use crate::store::{monotonic_us, Arg, Ctx, Level};
+use crate::store::{monotonic_us, Arg, Ctx, Level, RString};
 
 /// A whole pass takes about this long, in milliseconds.
 const PASS_MS: u64 = 60_000;
@@ -26,6 +28,8 @@ const KEYS_COUNT: u64 = 2_000;
 
 #[derive(Default)]
 pub struct Reconciler {
+    /// Where the walk stands: in the slot of a cluster, and in its set.
+    slot: Option<Slot>,
     cursor: u64,
     /// A fast pass is under way.
     fast: bool,
@@ -90,40 +94,69 @@ impl Fleet {
         let elapsed = monotonic_ms.saturating_sub(self.reconciler.borrow().last_slice_ms);
         if elapsed >= SLICE_EVERY_MS {
             self.reconciler.borrow_mut().last_slice_ms = monotonic_ms;
-            let online = ctx.read(c"SCARD", &[Arg::Str(&self.keys.online)]);
-            let online = online.map(|reply| reply.int()).unwrap_or(0);
-            let share = online.saturating_mul(elapsed.min(1_000)) / PASS_MS;
+            let share = self.length_of_walk(ctx).saturating_mul(elapsed.min(1_000)) / PASS_MS;
             self.walk_online(ctx, share.clamp(10, 10_000));
             self.check_slice(ctx, now);
         }
         false
     }
 
-    /// Reads about `count` ids of `devices:online`; true at the end of the set.
+    /// About how many ids a whole pass reads; a slot of a cluster counts as one more.
+    fn length_of_walk(&self, ctx: &Ctx<'_>) -> u64 {
+        let indexes = self.indexes(ctx);
+        let online = match indexes.as_slice() {
+            [only] => ctx
+                .read(c"SCARD", &[Arg::Str(&only.online)])
+                .map_or(0, |reply| reply.int()),
+            // To ask thousands of sets would take longer than the walk.
+            _ => self.deadline_index_len() as u64,
+        };
+        online + indexes.len() as u64
+    }
+
+    /// Reads about `count` ids of devices that are online; true at the end of the last set.
     fn walk_online(&self, ctx: &Ctx<'_>, count: u64) -> bool {
-        let cursor = self.reconciler.borrow().cursor;
-        let args = [
-            Arg::Str(&self.keys.online),
-            cursor.into(),
-            "COUNT".into(),
-            count.into(),
-        ];
+        let indexes = self.indexes(ctx);
+        let (slot, mut cursor) = {
+            let reconciler = self.reconciler.borrow();
+            (reconciler.slot, reconciler.cursor)
+        };
+        let mut at = indexes.partition_point(|one| one.slot() < slot);
+        let mut seen = 0;
+        while seen < count {
+            let Some(one) = indexes.get(at) else {
+                break;
+            };
+            let (next, found) = self.walk_set(ctx, &one.online, cursor, count);
+            cursor = next;
+            seen += found + 1;
+            at += usize::from(next == 0);
+        }
+        let next = indexes.get(at);
+        let mut reconciler = self.reconciler.borrow_mut();
+        reconciler.slot = next.and_then(|one| one.slot());
+        reconciler.cursor = next.map_or(0, |_| cursor);
+        next.is_none()
+    }
+
+    /// A page of a set of devices that are online: the cursor of the next one, and how many there were.
+    fn walk_set(&self, ctx: &Ctx<'_>, set: &RString, cursor: u64, count: u64) -> (u64, u64) {
+        let args = [Arg::Str(set), cursor.into(), "COUNT".into(), count.into()];
         // A key of another type holds no devices; the transitions complain about it.
         let page = ctx
             .read(c"SSCAN", &args)
             .ok()
             .and_then(|reply| reply.into_page());
-        let cursor = page.as_ref().map_or(0, |page| page.cursor);
-        if let Some(page) = page {
-            let mut deadlines = self.deadlines.borrow_mut();
-            for id in page.iter().filter_map(|id| std::str::from_utf8(id).ok()) {
-                if !deadlines.contains(id) {
-                    deadlines.schedule(id, Some(0));
-                }
+        let Some(page) = page else {
+            return (0, 0);
+        };
+        let mut deadlines = self.deadlines.borrow_mut();
+        for id in page.iter().filter_map(|id| std::str::from_utf8(id).ok()) {
+            if !deadlines.contains(id) {
+                deadlines.schedule(id, Some(0));
             }
         }
-        self.reconciler.borrow_mut().cursor = cursor;
-        cursor == 0
+        (page.cursor, page.len() as u64)
     }
 
     /// Walks over the keys to those of alerts, which their index must look at; the next cursor.

@@ -3,6 +3,8 @@
 use devicestate_core::recipe;
 
 use super::device::UNKNOWN_TYPE;
+use super::keys::Indexes;
+use super::listing::{self, Filter};
 use super::presence::expect;
 use super::{alerts, events, presence, settings, shadow, Device, Error, Fleet, Result};
 use crate::store::{Arg, Ctx, KeyType};
@@ -25,8 +27,9 @@ pub fn register(
         }
         Some(mut device) => {
             if device.device_type != device_type {
-                check_type_keys(ctx, fleet, &device.device_type)?;
-                check_type_keys(ctx, fleet, device_type)?;
+                let indexes = fleet.keys.of(id);
+                check_type_keys(ctx, indexes, &device.device_type)?;
+                check_type_keys(ctx, indexes, device_type)?;
             }
             adopt_if_needed(ctx, fleet, &mut device, now)?;
             change_type(ctx, fleet, &mut device, device_type, now)?;
@@ -68,11 +71,7 @@ fn check_room(ctx: &Ctx<'_>, fleet: &Fleet) -> Result<()> {
     match settings::MAX_DEVICES.value() {
         0 => Ok(()),
         max => {
-            expect(ctx, &fleet.keys.registered, KeyType::Set)?;
-            let registered = ctx
-                .read(c"SCARD", &[Arg::Str(&fleet.keys.registered)])?
-                .int();
-            if registered < max {
+            if listing::count(ctx, fleet, &Filter::default(), 0)? < max {
                 Ok(())
             } else {
                 Err(Error::limit(max))
@@ -81,9 +80,9 @@ fn check_room(ctx: &Ctx<'_>, fleet: &Fleet) -> Result<()> {
     }
 }
 
-fn check_type_keys(ctx: &Ctx<'_>, fleet: &Fleet, device_type: &str) -> Result<()> {
-    expect(ctx, &fleet.keys.of_type(device_type), KeyType::Set)?;
-    expect(ctx, &fleet.keys.online_of_type(device_type), KeyType::Set)
+fn check_type_keys(ctx: &Ctx<'_>, indexes: &Indexes, device_type: &str) -> Result<()> {
+    expect(ctx, &indexes.of_type(device_type), KeyType::Set)?;
+    expect(ctx, &indexes.online_of_type(device_type), KeyType::Set)
 }
 
 /// A new device: offline, never seen.
@@ -96,10 +95,10 @@ pub fn create(
     now: u64,
 ) -> Result<Device> {
     check_room(ctx, fleet)?;
-    let (keys, f) = (&fleet.keys, &fleet.fields);
+    let (indexes, f) = (fleet.keys.of(id), &fleet.fields);
     let device = Device::new(fleet, id, device_type, now);
-    expect(ctx, &keys.registered, KeyType::Set)?;
-    check_type_keys(ctx, fleet, device_type)?;
+    expect(ctx, &indexes.registered, KeyType::Set)?;
+    check_type_keys(ctx, indexes, device_type)?;
     presence::check_keys(ctx, fleet, &device)?;
     events::append(
         ctx,
@@ -132,9 +131,9 @@ pub fn create(
     }
     ctx.write(c"HSET", &hset)?;
     let member = Arg::Str(&device.id_key);
-    ctx.write(c"SADD", &[Arg::Str(&keys.registered), member])?;
-    ctx.write(c"SADD", &[Arg::Str(&keys.of_type(device_type)), member])?;
-    ctx.write(c"ZADD", &[Arg::Str(&keys.offline), 0.into(), member])?;
+    ctx.write(c"SADD", &[Arg::Str(&indexes.registered), member])?;
+    ctx.write(c"SADD", &[Arg::Str(&indexes.of_type(device_type)), member])?;
+    ctx.write(c"ZADD", &[Arg::Str(&indexes.offline), 0.into(), member])?;
     fleet.stats.registered.add(1);
     events::signal(ctx, &device, c"device.registered");
     Ok(device)
@@ -150,22 +149,25 @@ fn change_type(
     if device.device_type == device_type {
         return Ok(());
     }
-    let (keys, member) = (&fleet.keys, Arg::Str(&device.id_key));
+    let (indexes, member) = (fleet.keys.of(&device.id), Arg::Str(&device.id_key));
     let field = Arg::Str(&fleet.fields.device_type);
     ctx.write(c"HSET", &[Arg::Str(&device.key), field, device_type.into()])?;
     ctx.write(
         c"SREM",
-        &[Arg::Str(&keys.of_type(&device.device_type)), member],
+        &[Arg::Str(&indexes.of_type(&device.device_type)), member],
     )?;
-    ctx.write(c"SADD", &[Arg::Str(&keys.of_type(device_type)), member])?;
+    ctx.write(c"SADD", &[Arg::Str(&indexes.of_type(device_type)), member])?;
     if device.online {
         ctx.write(
             c"SREM",
-            &[Arg::Str(&keys.online_of_type(&device.device_type)), member],
+            &[
+                Arg::Str(&indexes.online_of_type(&device.device_type)),
+                member,
+            ],
         )?;
         ctx.write(
             c"SADD",
-            &[Arg::Str(&keys.online_of_type(device_type)), member],
+            &[Arg::Str(&indexes.online_of_type(device_type)), member],
         )?;
     }
     device_type.clone_into(&mut device.device_type);
@@ -188,10 +190,10 @@ pub fn adopt_if_needed(
     if !device.from_recipe {
         return Ok(false);
     }
-    let (keys, f) = (&fleet.keys, &fleet.fields);
-    expect(ctx, &keys.registered, KeyType::Set)?;
-    expect(ctx, &keys.out_of_sync, KeyType::Set)?;
-    check_type_keys(ctx, fleet, &device.device_type)?;
+    let (indexes, f) = (fleet.keys.of(&device.id), &fleet.fields);
+    expect(ctx, &indexes.registered, KeyType::Set)?;
+    expect(ctx, &indexes.out_of_sync, KeyType::Set)?;
+    check_type_keys(ctx, indexes, &device.device_type)?;
     presence::check_keys(ctx, fleet, device)?;
 
     device.version = shadow::version(ctx, fleet, device)?;
@@ -228,25 +230,25 @@ pub fn adopt_if_needed(
 
 /// Writes every index entry that a device should have and drops those it should not have.
 pub fn index(ctx: &Ctx<'_>, fleet: &Fleet, device: &Device, now: u64) -> Result<()> {
-    let keys = &fleet.keys;
+    let indexes = fleet.keys.of(&device.id);
     let member = Arg::Str(&device.id_key);
-    let of_type = keys.of_type(&device.device_type);
-    let online_of_type = keys.online_of_type(&device.device_type);
-    let heartbeat = keys.heartbeat(&device.id);
-    ctx.write(c"SADD", &[Arg::Str(&keys.registered), member])?;
+    let of_type = indexes.of_type(&device.device_type);
+    let online_of_type = indexes.online_of_type(&device.device_type);
+    let heartbeat = fleet.keys.heartbeat(&device.id);
+    ctx.write(c"SADD", &[Arg::Str(&indexes.registered), member])?;
     ctx.write(c"SADD", &[Arg::Str(&of_type), member])?;
     if device.online {
-        ctx.write(c"SADD", &[Arg::Str(&keys.online), member])?;
+        ctx.write(c"SADD", &[Arg::Str(&indexes.online), member])?;
         ctx.write(c"SADD", &[Arg::Str(&online_of_type), member])?;
-        ctx.write(c"ZREM", &[Arg::Str(&keys.offline), member])?;
+        ctx.write(c"ZREM", &[Arg::Str(&indexes.offline), member])?;
         presence::set_heartbeat_key(ctx, fleet, device, &heartbeat)?;
         fleet.schedule(ctx, device, now);
     } else {
-        ctx.write(c"SREM", &[Arg::Str(&keys.online), member])?;
+        ctx.write(c"SREM", &[Arg::Str(&indexes.online), member])?;
         ctx.write(c"SREM", &[Arg::Str(&online_of_type), member])?;
         ctx.write(
             c"ZADD",
-            &[Arg::Str(&keys.offline), device.last_seen.into(), member],
+            &[Arg::Str(&indexes.offline), device.last_seen.into(), member],
         )?;
         ctx.write(c"DEL", &[Arg::Str(&heartbeat)])?;
         fleet.deadlines.borrow_mut().remove(&device.id);
@@ -263,17 +265,17 @@ pub fn remove(
     block: Option<u64>,
     now: u64,
 ) -> Result<bool> {
-    let keys = &fleet.keys;
+    let (keys, indexes) = (&fleet.keys, fleet.keys.of(id));
     let device = Device::load(ctx, fleet, id)?;
     if let Some(mut device) = device {
-        expect(ctx, &keys.registered, KeyType::Set)?;
-        expect(ctx, &keys.out_of_sync, KeyType::Set)?;
+        expect(ctx, &indexes.registered, KeyType::Set)?;
+        expect(ctx, &indexes.out_of_sync, KeyType::Set)?;
         expect(ctx, &keys.shadows(id), KeyType::Hash)?;
         expect(ctx, &keys.history(id), KeyType::Stream)?;
         expect(ctx, &keys.commands(id), KeyType::Stream)?;
         expect(ctx, &keys.outcomes(id), KeyType::Stream)?;
         alerts::may_let_go(ctx, fleet, id)?;
-        check_type_keys(ctx, fleet, &device.device_type)?;
+        check_type_keys(ctx, indexes, &device.device_type)?;
         presence::check_keys(ctx, fleet, &device)?;
         adopt_if_needed(ctx, fleet, &mut device, now)?;
         if device.online {
@@ -303,10 +305,10 @@ pub fn remove(
             ],
         )?;
         crate::queue::forget(ctx, &keys.commands(id));
-        ctx.write(c"SREM", &[Arg::Str(&keys.out_of_sync), member])?;
-        ctx.write(c"SREM", &[Arg::Str(&keys.registered), member])?;
-        ctx.write(c"SREM", &[Arg::Str(&keys.of_type(device_type)), member])?;
-        ctx.write(c"ZREM", &[Arg::Str(&keys.offline), member])?;
+        ctx.write(c"SREM", &[Arg::Str(&indexes.out_of_sync), member])?;
+        ctx.write(c"SREM", &[Arg::Str(&indexes.registered), member])?;
+        ctx.write(c"SREM", &[Arg::Str(&indexes.of_type(device_type)), member])?;
+        ctx.write(c"ZREM", &[Arg::Str(&indexes.offline), member])?;
         fleet.deadlines.borrow_mut().remove(id);
         fleet.stats.removed.add(1);
         events::signal(ctx, &device, c"device.removed");

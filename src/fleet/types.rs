@@ -51,7 +51,7 @@ impl Types {
     pub fn check_key(&self, ctx: &Ctx<'_>, fleet: &Fleet) {
         let is_stale = self.is_fresh.get()
             && !self.cache.borrow().is_empty()
-            && ctx.key_type(&fleet.keys.types) != KeyType::Hash;
+            && key(ctx, fleet).is_ok_and(|key| ctx.key_type(key) != KeyType::Hash);
         if is_stale {
             self.changed();
         }
@@ -64,7 +64,10 @@ impl Types {
         }
         let mut cache = self.cache.borrow_mut();
         cache.clear();
-        if let Ok(types) = ctx.read(c"HGETALL", &[Arg::Str(&fleet.keys.types)]) {
+        let stored = key(ctx, fleet)
+            .ok()
+            .and_then(|key| ctx.read(c"HGETALL", &[Arg::Str(key)]).ok());
+        if let Some(types) = stored {
             for (name, json) in types.pairs() {
                 if let Some(defaults) = TypeDefaults::parse(json) {
                     cache.insert(name.to_vec(), defaults);
@@ -106,14 +109,14 @@ impl Types {
         fleet: &Fleet,
         device_type: &str,
     ) -> Result<Option<TypeDefaults>> {
-        expect(ctx, &fleet.keys.types, KeyType::Hash)?;
+        expect(ctx, key(ctx, fleet)?, KeyType::Hash)?;
         self.refresh(ctx, fleet);
         Ok(self.cache.borrow().get(device_type.as_bytes()).copied())
     }
 
     /// All types with their defaults, by name.
     pub fn list(&self, ctx: &Ctx<'_>, fleet: &Fleet) -> Result<Vec<(Vec<u8>, TypeDefaults)>> {
-        expect(ctx, &fleet.keys.types, KeyType::Hash)?;
+        expect(ctx, key(ctx, fleet)?, KeyType::Hash)?;
         self.refresh(ctx, fleet);
         let mut types: Vec<_> = self
             .cache
@@ -143,16 +146,16 @@ impl Types {
             return Ok(());
         }
         let json = serde_json::to_string(&after).unwrap_or_default();
-        let key = Arg::Str(&fleet.keys.types);
+        let key = Arg::Str(key(ctx, fleet)?);
         ctx.write(c"HSET", &[key, device_type.into(), json.as_str().into()])?;
         self.changed();
         Ok(())
     }
 
     pub fn delete(&self, ctx: &Ctx<'_>, fleet: &Fleet, device_type: &str) -> Result<bool> {
-        expect(ctx, &fleet.keys.types, KeyType::Hash)?;
+        expect(ctx, key(ctx, fleet)?, KeyType::Hash)?;
         let deleted = ctx
-            .write(c"HDEL", &[Arg::Str(&fleet.keys.types), device_type.into()])?
+            .write(c"HDEL", &[Arg::Str(key(ctx, fleet)?), device_type.into()])?
             .int()
             > 0;
         if deleted {
@@ -166,4 +169,9 @@ impl Types {
         self.forget();
         super::look_at_all();
     }
+}
+
+/// Where this server keeps them.
+fn key<'f>(ctx: &Ctx<'_>, fleet: &'f Fleet) -> Result<&'f RString> {
+    Ok(&fleet.home(ctx)?.types)
 }

@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 pub mod alert;
+pub mod cluster;
 pub mod deadlines;
 pub mod digits;
 pub mod duration;

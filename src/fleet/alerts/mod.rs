@@ -216,7 +216,7 @@ pub fn list(ctx: &Ctx<'_>, fleet: &Fleet, id: &str) -> Result<Vec<(String, Recor
 pub fn may_let_go(ctx: &Ctx<'_>, fleet: &Fleet, id: &str) -> Result<()> {
     for (_, record) in Records::of(fleet, id).all(ctx)? {
         for user in &record.users {
-            expect(ctx, &fleet.keys.user(user), KeyType::Hash)?;
+            expect(ctx, &fleet.keys.of(id).user(user), KeyType::Hash)?;
         }
     }
     Ok(())

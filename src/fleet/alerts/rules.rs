@@ -81,7 +81,7 @@ impl Rules {
         name: &str,
         json: &str,
     ) -> Result<bool> {
-        let key = fleet.keys.rules(device_type);
+        let key = fleet.home(ctx)?.rules(device_type);
         expect(ctx, &key, KeyType::Hash)?;
         let stored = ctx.read(c"HGET", &[Arg::Str(&key), name.into()])?;
         if stored.bytes() == Some(json.as_bytes()) {
@@ -105,7 +105,7 @@ impl Rules {
         device_type: &str,
         name: &str,
     ) -> Result<bool> {
-        let key = fleet.keys.rules(device_type);
+        let key = fleet.home(ctx)?.rules(device_type);
         expect(ctx, &key, KeyType::Hash)?;
         let deleted = ctx.write(c"HDEL", &[Arg::Str(&key), name.into()])?.int() > 0;
         self.forget(device_type.as_bytes());
@@ -115,7 +115,7 @@ impl Rules {
 
 /// The rules of a type as they are stored, by name.
 pub fn list(ctx: &Ctx<'_>, fleet: &Fleet, device_type: &str) -> Result<Vec<(Vec<u8>, Vec<u8>)>> {
-    let key = fleet.keys.rules(device_type);
+    let key = fleet.home(ctx)?.rules(device_type);
     expect(ctx, &key, KeyType::Hash)?;
     let reply = ctx.read(c"HGETALL", &[Arg::Str(&key)])?;
     let rules = reply

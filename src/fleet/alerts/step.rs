@@ -143,20 +143,20 @@ impl Step {
 
     /// Refuses keys of another type among those that will be written.
     pub fn check(&self, ctx: &Ctx<'_>, fleet: &Fleet, device: Option<&Device>) -> Result<()> {
-        let keys = &fleet.keys;
+        let (keys, indexes) = (&fleet.keys, fleet.keys.of(&self.records.id));
         expect(ctx, &self.records.key, KeyType::Hash)?;
         for change in &self.changes {
             for user in &change.record.users {
-                expect(ctx, &keys.user(user), KeyType::Hash)?;
+                expect(ctx, &indexes.user(user), KeyType::Hash)?;
             }
         }
         if self.changes.iter().any(Change::makes_users_due) {
-            expect(ctx, &keys.alerts_due, KeyType::SortedSet)?;
+            expect(ctx, &indexes.alerts_due, KeyType::SortedSet)?;
         }
         if self.changes.iter().all(|change| change.tells.is_none()) {
             return Ok(());
         }
-        expect(ctx, &keys.events, KeyType::Stream)?;
+        expect(ctx, &indexes.events, KeyType::Stream)?;
         if history::maxlen(ctx, fleet, device) > 0 {
             expect(ctx, &keys.history(&self.records.id), KeyType::Stream)?;
         }

@@ -7,7 +7,7 @@
 mod position;
 mod users;
 
-use super::keys::Role;
+use super::keys::{Index, Role};
 use super::pages::score_of;
 use super::presence::expect;
 use super::{registry, shadow, Device, Fleet, Result};
@@ -100,27 +100,30 @@ pub fn step(
 
 /// Whether every index has a device exactly where its hash says.
 pub fn is_indexed(ctx: &Ctx<'_>, fleet: &Fleet, device: &Device) -> Result<bool> {
-    let keys = &fleet.keys;
+    let indexes = fleet.keys.of(&device.id);
     let member = Arg::Str(&device.id_key);
     let has = |set: &RString| -> Result<bool> {
         Ok(ctx.read(c"SISMEMBER", &[Arg::Str(set), member])?.int() == 1)
     };
-    let score = ctx.read(c"ZSCORE", &[Arg::Str(&keys.offline), member])?;
+    let score = ctx.read(c"ZSCORE", &[Arg::Str(&indexes.offline), member])?;
     let is_in_offline = match score.bytes() {
         Some(score) => !device.online && score_of(score) == device.last_seen as f64,
         None => device.online,
     };
-    let heartbeat = match (ctx.key_life(&keys.heartbeat(&device.id)), device.timeout) {
+    let heartbeat = match (
+        ctx.key_life(&fleet.keys.heartbeat(&device.id)),
+        device.timeout,
+    ) {
         (Some(life), Some(own)) => life.is_some() == (own != 0),
         // Another timeout may have changed since the sweeper saw to the key.
         (life, _) => life.is_some(),
     };
     let keeps_heartbeats = super::settings::HEARTBEAT_KEYS.is_on();
     Ok(is_in_offline
-        && has(&keys.registered)?
-        && has(&keys.of_type(&device.device_type))?
-        && has(&keys.online)? == device.online
-        && has(&keys.online_of_type(&device.device_type))? == device.online
+        && has(&indexes.registered)?
+        && has(&indexes.of_type(&device.device_type))?
+        && has(&indexes.online)? == device.online
+        && has(&indexes.online_of_type(&device.device_type))? == device.online
         && (heartbeat || !device.online || !keeps_heartbeats))
 }
 
@@ -137,32 +140,12 @@ struct Walk<'a> {
 
 impl Walk<'_> {
     fn step(&mut self, position: Position) -> Result<Position> {
-        let keys = &self.fleet.keys;
-        Ok(match position {
-            Position::Start => self.all_keys(0)?,
-            Position::Keys(cursor) => self.all_keys(cursor)?,
-            Position::Types { then, cursor, sets } => self.sets_of_types(then, cursor, sets)?,
-            Position::Registered(cursor) => match self.set(&keys.registered, cursor, |_| true)? {
-                0 => Position::Online(0),
-                cursor => Position::Registered(cursor),
-            },
-            Position::Online(cursor) => {
-                match self.set(&keys.online, cursor, |device| device.online)? {
-                    0 => Position::Offline(0),
-                    cursor => Position::Online(cursor),
-                }
-            }
-            Position::OutOfSync(cursor) => self.out_of_sync(cursor)?,
-            Position::Users(cursor) => match self.users_due(cursor)? {
-                0 => Position::End,
-                cursor => Position::Users(cursor),
-            },
-            Position::Offline(cursor) => match self.offline(cursor)? {
-                0 => Position::OutOfSync(0),
-                cursor => Position::Offline(cursor),
-            },
-            Position::End => Position::End,
-        })
+        match position {
+            Position::Start => self.all_keys(0),
+            Position::Keys(cursor) => self.all_keys(cursor),
+            Position::Indexes { then, cursor, keys } => self.large_indexes(then, cursor, keys),
+            Position::End => Ok(Position::End),
+        }
     }
 
     fn repairs(&self) -> bool {
@@ -183,24 +166,24 @@ impl Walk<'_> {
                 Some(Role::OfDevice(id) | Role::Commands(id) | Role::Alerts(id)) => {
                     self.orphan(key, id)?;
                 }
-                // A small set comes in one page; a large one is walked in steps of its own.
-                Some(Role::OfType(_) | Role::OnlineOfType(_)) => {
-                    let next = self.set_of_type(key, 0)?;
+                // A small index comes in one page; a large one is walked in steps of its own.
+                Some(role @ (Role::OfType(_) | Role::OnlineOfType(_) | Role::Index(_))) => {
+                    let next = self.index(key, &role, 0)?;
                     if next != 0 {
                         large.push(key.to_vec());
                     }
                 }
-                Some(Role::User(user)) => self.user(user)?,
-                Some(Role::Rules(_)) | None => {}
+                Some(Role::User(user)) => self.user(key, user)?,
+                Some(Role::Rules(_) | Role::Types) | None => {}
             }
         }
         Ok(match (page.cursor, large.is_empty()) {
-            (then, false) => Position::Types {
+            (then, false) => Position::Indexes {
                 then,
                 cursor: 0,
-                sets: large,
+                keys: large,
             },
-            (0, true) => Position::Registered(0),
+            (0, true) => Position::End,
             (cursor, true) => Position::Keys(cursor),
         })
     }
@@ -293,44 +276,63 @@ impl Walk<'_> {
         Device::load(self.ctx, self.fleet, id).ok().flatten()
     }
 
-    fn sets_of_types(
+    fn large_indexes(
         &mut self,
         then: u64,
         mut cursor: u64,
-        mut sets: Vec<Vec<u8>>,
+        mut keys: Vec<Vec<u8>>,
     ) -> Result<Position> {
-        if let Some(key) = sets.last() {
-            cursor = self.set_of_type(key, cursor)?;
+        if let Some(key) = keys.last() {
+            cursor = match self.fleet.keys.role(key) {
+                Some(role) => self.index(key, &role, cursor)?,
+                // The cursor is not one that we gave.
+                None => 0,
+            };
             if cursor == 0 {
-                sets.pop();
+                keys.pop();
             }
         }
-        Ok(match (sets.is_empty(), then) {
-            (false, _) => Position::Types { then, cursor, sets },
-            (true, 0) => Position::Registered(0),
+        Ok(match (keys.is_empty(), then) {
+            (false, _) => Position::Indexes { then, cursor, keys },
+            (true, 0) => Position::End,
             (true, then) => Position::Keys(then),
         })
     }
 
-    /// A page of the set of a type; the cursor of the next one.
-    fn set_of_type(&mut self, key: &[u8], cursor: u64) -> Result<u64> {
-        let set = RString::new(key);
-        match self.ctx.key_type(&set) {
-            KeyType::Set => {}
-            KeyType::Missing => return Ok(0),
+    /// A page of an index; the cursor of the next one.
+    fn index(&mut self, key: &[u8], role: &Role<'_>, cursor: u64) -> Result<u64> {
+        let (ctx, fleet) = (self.ctx, self.fleet);
+        let key = RString::new(key);
+        match role {
+            Role::OfType(t) => self.set_of_type(&key, cursor, |d| d.device_type.as_bytes() == *t),
+            Role::OnlineOfType(t) => self.set_of_type(&key, cursor, |device| {
+                device.online && device.device_type.as_bytes() == *t
+            }),
+            Role::Index(Index::Registered) => self.set(&key, cursor, |_| true),
+            Role::Index(Index::Online) => self.set(&key, cursor, |device| device.online),
+            Role::Index(Index::OutOfSync) => self.set(&key, cursor, |device| {
+                shadow::outstanding(ctx, fleet, device).is_some()
+            }),
+            Role::Index(Index::Offline) => self.offline(&key, cursor),
+            Role::Index(Index::AlertsDue) => self.users_due(&key, cursor),
+            _ => Ok(0),
+        }
+    }
+
+    /// What a type is called may be the name of a key that is somebody else's.
+    fn set_of_type(
+        &mut self,
+        set: &RString,
+        cursor: u64,
+        belongs: impl Fn(&Device) -> bool,
+    ) -> Result<u64> {
+        match self.ctx.key_type(set) {
+            KeyType::Set => self.set(set, cursor, belongs),
+            KeyType::Missing => Ok(0),
             _ => {
                 self.findings.foreign += 1;
-                return Ok(0);
+                Ok(0)
             }
-        }
-        match self.fleet.keys.role(key) {
-            Some(Role::OfType(t)) => {
-                self.set(&set, cursor, |device| device.device_type.as_bytes() == t)
-            }
-            Some(Role::OnlineOfType(t)) => self.set(&set, cursor, |device| {
-                device.online && device.device_type.as_bytes() == t
-            }),
-            _ => Ok(0),
         }
     }
 
@@ -369,19 +371,10 @@ impl Walk<'_> {
         Ok(page.cursor)
     }
 
-    fn out_of_sync(&mut self, cursor: u64) -> Result<Position> {
-        let set = &self.fleet.keys.out_of_sync;
-        let (ctx, fleet) = (self.ctx, self.fleet);
-        let belongs = |device: &Device| shadow::outstanding(ctx, fleet, device).is_some();
-        Ok(match self.set(set, cursor, belongs)? {
-            0 => Position::Users(0),
-            cursor => Position::OutOfSync(cursor),
-        })
-    }
-
-    fn offline(&mut self, cursor: u64) -> Result<u64> {
-        expect(self.ctx, &self.fleet.keys.offline, KeyType::SortedSet)?;
-        let key = Arg::Str(&self.fleet.keys.offline);
+    /// The same of the sorted set of those that are offline.
+    fn offline(&mut self, key: &RString, cursor: u64) -> Result<u64> {
+        expect(self.ctx, key, KeyType::SortedSet)?;
+        let key = Arg::Str(key);
         let args = [key, cursor.into(), "COUNT".into(), self.count.into()];
         let Some(page) = self.ctx.read(c"ZSCAN", &args)?.into_page() else {
             return Ok(0);

@@ -8,20 +8,14 @@ use crate::store::parse_u64;
 pub enum Position {
     #[default]
     Start,
-    /// Walking all keys: hashes, heartbeat keys, sets of types.
+    /// Walking all keys: hashes, heartbeat keys, indexes that are small.
     Keys(u64),
-    /// Walking these sets of types, then going on with all keys at `then`.
-    Types {
+    /// Walking these indexes, then going on with all keys at `then`.
+    Indexes {
         then: u64,
         cursor: u64,
-        sets: Vec<Vec<u8>>,
+        keys: Vec<Vec<u8>>,
     },
-    Registered(u64),
-    Online(u64),
-    Offline(u64),
-    OutOfSync(u64),
-    /// Walking the users who have something pending.
-    Users(u64),
     End,
 }
 
@@ -30,15 +24,10 @@ impl Position {
         match self {
             Position::Start | Position::End => "0".to_owned(),
             Position::Keys(cursor) => format!("k:{cursor}"),
-            Position::Types { then, cursor, sets } => {
-                let sets: Vec<String> = sets.iter().map(|set| to_hex(set)).collect();
-                format!("t:{then}:{cursor}:{}", sets.join(","))
+            Position::Indexes { then, cursor, keys } => {
+                let keys: Vec<String> = keys.iter().map(|key| to_hex(key)).collect();
+                format!("i:{then}:{cursor}:{}", keys.join(","))
             }
-            Position::Registered(cursor) => format!("r:{cursor}"),
-            Position::Online(cursor) => format!("n:{cursor}"),
-            Position::Offline(cursor) => format!("f:{cursor}"),
-            Position::OutOfSync(cursor) => format!("s:{cursor}"),
-            Position::Users(cursor) => format!("u:{cursor}"),
         }
     }
 
@@ -50,19 +39,14 @@ impl Position {
         let number = |parts: &mut std::str::Split<'_, char>| parse_u64(parts.next()?.as_bytes());
         let position = match parts.next()? {
             "k" => Position::Keys(number(&mut parts)?),
-            "r" => Position::Registered(number(&mut parts)?),
-            "n" => Position::Online(number(&mut parts)?),
-            "f" => Position::Offline(number(&mut parts)?),
-            "s" => Position::OutOfSync(number(&mut parts)?),
-            "u" => Position::Users(number(&mut parts)?),
-            "t" => {
+            "i" => {
                 let (then, cursor) = (number(&mut parts)?, number(&mut parts)?);
-                let sets = parts
+                let keys = parts
                     .next()?
                     .split(',')
-                    .map(|set| from_hex(set).filter(|set| !set.is_empty()))
+                    .map(|key| from_hex(key).filter(|key| !key.is_empty()))
                     .collect::<Option<Vec<_>>>()?;
-                Position::Types { then, cursor, sets }
+                Position::Indexes { then, cursor, keys }
             }
             _ => return None,
         };
@@ -78,15 +62,10 @@ mod tests {
     fn positions_survive_the_wire() {
         for position in [
             Position::Keys(u64::MAX),
-            Position::Registered(1),
-            Position::Online(0),
-            Position::Offline(9),
-            Position::OutOfSync(10),
-            Position::Users(11),
-            Position::Types {
+            Position::Indexes {
                 then: 3,
                 cursor: 4,
-                sets: vec![b"a:b".to_vec(), vec![0xff, 0]],
+                keys: vec![b"a:b".to_vec(), vec![0xff, 0]],
             },
         ] {
             assert_eq!(
@@ -96,7 +75,7 @@ mod tests {
         }
         assert_eq!(Position::decode(b"0"), Some(Position::Start));
         for broken in [
-            "", "k", "k:", "k:x", "k:1:2", "t:1:2", "t:1:2:", "t:1:2:zz", "q:1", "1",
+            "", "k", "k:", "k:x", "k:1:2", "i:1:2", "i:1:2:", "i:1:2:zz", "q:1", "1",
         ] {
             assert_eq!(Position::decode(broken.as_bytes()), None, "{broken}");
         }

@@ -40,7 +40,7 @@ pub struct New<'a> {
 pub fn add(ctx: &Ctx<'_>, fleet: &Fleet, id: &str, new: &New<'_>, now: u64) -> Result<Id> {
     let mut device = Device::registered(ctx, fleet, id)?;
     let key = fleet.keys.commands(id);
-    expect(ctx, &fleet.keys.events, KeyType::Stream)?;
+    expect(ctx, &fleet.keys.of(id).events, KeyType::Stream)?;
     expect(ctx, &key, KeyType::Stream)?;
     registry::adopt_if_needed(ctx, fleet, &mut device, now)?;
     let message = NewMessage {
@@ -142,7 +142,7 @@ pub fn finish(
     let device = Device::registered(ctx, fleet, id)?;
     let key = fleet.keys.commands(id);
     let outcomes = fleet.keys.outcomes(id);
-    expect(ctx, &fleet.keys.events, KeyType::Stream)?;
+    expect(ctx, &fleet.keys.of(id).events, KeyType::Stream)?;
     expect(ctx, &outcomes, KeyType::Stream)?;
     let Some(text) = read(ctx, &key, command)? else {
         return Ok(false);

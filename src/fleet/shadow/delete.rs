@@ -19,9 +19,9 @@ pub fn delete(ctx: &Ctx<'_>, fleet: &Fleet, id: &str, name: Name<'_>, now: u64) 
     if !stored.exists {
         return Err(Error::no_shadow(name.unwrap_or(id)));
     }
-    let keys = &fleet.keys;
-    expect(ctx, &keys.events, KeyType::Stream)?;
-    expect(ctx, &keys.out_of_sync, KeyType::Set)?;
+    let (keys, indexes) = (&fleet.keys, fleet.keys.of(id));
+    expect(ctx, &indexes.events, KeyType::Stream)?;
+    expect(ctx, &indexes.out_of_sync, KeyType::Set)?;
     expect(ctx, &keys.history(id), KeyType::Stream)?;
     registry::adopt_if_needed(ctx, fleet, &mut device, now)?;
 

@@ -14,7 +14,7 @@ pub fn is_mended(ctx: &Ctx<'_>, fleet: &Fleet, device: &Device) -> Result<bool> 
 }
 
 fn is_indexed(ctx: &Ctx<'_>, fleet: &Fleet, device: &Device) -> Result<bool> {
-    let set = Arg::Str(&fleet.keys.out_of_sync);
+    let set = Arg::Str(&fleet.keys.of(&device.id).out_of_sync);
     let reply = ctx.read(c"SISMEMBER", &[set, Arg::Str(&device.id_key)])?;
     Ok(reply.int() == 1)
 }
@@ -36,7 +36,8 @@ pub fn mend(
     if is_same && is_indexed(ctx, fleet, device)? != delta.is_empty() {
         return Ok(false);
     }
-    expect(ctx, &fleet.keys.out_of_sync, KeyType::Set)?;
+    let indexes = fleet.keys.of(&device.id);
+    expect(ctx, &indexes.out_of_sync, KeyType::Set)?;
     let tells = !silently && !is_same;
     let desired = lossy_text(stored.desired.bytes());
     let outstanding = Outstanding {
@@ -46,7 +47,7 @@ pub fn mend(
         desired: &desired,
     };
     if tells {
-        expect(ctx, &fleet.keys.events, KeyType::Stream)?;
+        expect(ctx, &indexes.events, KeyType::Stream)?;
         outstanding.append(ctx, fleet, &device.id, now)?;
     }
     let (key, f) = (Arg::Str(&place.key), place.fields());

@@ -16,7 +16,7 @@ use devicestate_core::shadow::delta::delta;
 use devicestate_core::shadow::document::Document;
 use devicestate_core::shadow::times::Times;
 
-use super::keys::{deleted_field, ShadowFields};
+use super::fields::{deleted_field, ShadowFields};
 use super::{Device, Error, Fleet, Result};
 use crate::store::{lossy_text, Ctx, HashKey, KeyType, RString};
 

@@ -262,15 +262,15 @@ impl Prepared<'_> {
         id: &str,
         device: Option<&Device>,
     ) -> Result<()> {
-        let keys = &fleet.keys;
+        let (keys, indexes) = (&fleet.keys, fleet.keys.of(id));
         if self.tells_device {
-            expect(ctx, &keys.events, KeyType::Stream)?;
+            expect(ctx, &indexes.events, KeyType::Stream)?;
         }
         if self.moves && self.place.name.is_none() {
-            expect(ctx, &keys.out_of_sync, KeyType::Set)?;
+            expect(ctx, &indexes.out_of_sync, KeyType::Set)?;
         }
         if self.reports && settings::REPORTS_MAXLEN.value() > 0 {
-            expect(ctx, &keys.reports, KeyType::Stream)?;
+            expect(ctx, &indexes.reports, KeyType::Stream)?;
         }
         let is_change = self.desired_change().is_some() || self.reported_change().is_some();
         if is_change && history::maxlen(ctx, fleet, device) > 0 {

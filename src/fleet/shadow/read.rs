@@ -4,7 +4,7 @@ use devicestate_core::shadow::delta::both_sides;
 use devicestate_core::shadow::document::Document;
 
 use super::{Device, Error, Fleet, Name, Place, Result, Section, Stored};
-use crate::fleet::keys::VERSION_OF;
+use crate::fleet::fields::VERSION_OF;
 use crate::fleet::presence::expect;
 use crate::fleet::{events, settings};
 use crate::store::{Arg, Ctx, KeyType};

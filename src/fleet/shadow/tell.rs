@@ -181,7 +181,7 @@ impl Prepared<'_> {
 /// Puts a device into `devices:outofsync`, or takes it out.
 pub(super) fn index(ctx: &Ctx<'_>, fleet: &Fleet, device: &Device, is_in_sync: bool) -> Result<()> {
     let command = if is_in_sync { c"SREM" } else { c"SADD" };
-    let set = Arg::Str(&fleet.keys.out_of_sync);
+    let set = Arg::Str(&fleet.keys.of(&device.id).out_of_sync);
     ctx.write(command, &[set, Arg::Str(&device.id_key)])?;
     Ok(())
 }

@@ -1,5 +1,6 @@
 //! Batches: fetched under a lease, and gone when they are done.
 
+use std::cmp::Ordering;
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 
@@ -43,65 +44,118 @@ pub fn batch(
     fetch: &Fetch,
     now: u64,
 ) -> Result<Option<Batch>> {
-    let user = User::of(fleet, user);
-    expect(ctx, &fleet.keys.alerts_due, KeyType::SortedSet)?;
-    let (due, lapsed) = match user.open(ctx)? {
-        None => {
-            // Somebody deleted the hash.
-            user.drop_due(ctx, fleet)?;
-            return Ok(None);
-        }
-        Some(hash) => match lease(&hash) {
-            Some(lease) if !lease.has_lapsed(now) => return Ok(None),
-            Some(_) => (due(&hash), true),
-            None => (due(&hash), false),
-        },
+    let Some(mut parts) = parts_due(ctx, fleet, user, fetch, now)? else {
+        return Ok(None);
     };
-    if !lapsed && !fetch.now && due.is_some_and(|due| now < due) {
+    share(&mut parts, fetch.count);
+    let token = format!("{now}-{}", next_sequence(now));
+    let mut items = Vec::new();
+    for part in &mut parts {
+        // Neither the severity nor the first fact changes by that: a raise that is worse is told.
+        for (name, item) in &mut part.taken {
+            part.user.take_over(ctx, fleet, name, item);
+        }
+        let lease = (!part.taken.is_empty()).then(|| Lease {
+            token: token.clone(),
+            until: now.saturating_add(fetch.lease_ms),
+            ms: fetch.lease_ms,
+            items: part.taken.len() as u64,
+        });
+        part.hand_out(ctx, lease.as_ref(), now)?;
+        items.append(&mut part.taken);
+    }
+    if items.is_empty() {
         return Ok(None);
     }
-    let Items { pending, leased } = user.items(ctx)?;
-    let returned: HashSet<String> = leased.iter().map(|(name, _)| name.clone()).collect();
-    // What came back is older than what came meanwhile.
-    let mut items: HashMap<String, Item> = leased.into_iter().collect();
-    for (name, later) in pending {
-        match items.entry(name) {
-            Entry::Occupied(mut entry) => entry.get_mut().merge(later),
-            Entry::Vacant(entry) => drop(entry.insert(later)),
-        }
-    }
-    let mut pending: Vec<(String, Item)> = items.into_iter().collect();
-    if pending.is_empty() {
-        // Other hands took the items away; what is left must not keep later ones back.
-        ctx.write(c"HDEL", &[Arg::Str(&user.key), LEASE.into(), DUE.into()])?;
-        user.drop_due(ctx, fleet)?;
-        return Ok(None);
-    }
-    pending.sort_by(|(a_name, a), (b_name, b)| {
-        (b.severity, a.first, a_name).cmp(&(a.severity, b.first, b_name))
-    });
-    let rest = pending.split_off(fetch.count.min(pending.len()));
-    // Neither the severity nor the first fact changes by that: a raise that is worse is told.
-    for (name, item) in &mut pending {
-        user.take_over(ctx, fleet, name, item);
-    }
-    let lease = Lease {
-        token: format!("{now}-{}", next_sequence(now)),
-        until: now.saturating_add(fetch.lease_ms),
-        ms: fetch.lease_ms,
-        items: pending.len() as u64,
-    };
-    let going = Going {
-        taken: &pending,
-        rest: &rest,
-        returned: &returned,
-    };
-    user.lease(ctx, fleet, &lease, &going, now)?;
+    items.sort_by(worst_first);
     fleet.stats.batches.add(1);
     Ok(Some(Batch {
-        token: lease.token,
-        items: pending.into_iter().filter_map(BatchItem::new).collect(),
+        token,
+        items: items.into_iter().filter_map(BatchItem::new).collect(),
     }))
+}
+
+/// What one hash of a user holds: there is one for each slot of a cluster with something to tell.
+struct Part<'u> {
+    user: User<'u>,
+    /// What goes out in this batch, and what stays.
+    taken: Vec<(String, Item)>,
+    rest: Vec<(String, Item)>,
+    /// The names of what came back from the batch before.
+    returned: HashSet<String>,
+}
+
+/// Everything that a user has pending, unless a batch is out or nothing of it is due.
+fn parts_due<'u>(
+    ctx: &Ctx<'_>,
+    fleet: &'u Fleet,
+    name: &'u str,
+    fetch: &Fetch,
+    now: u64,
+) -> Result<Option<Vec<Part<'u>>>> {
+    let mut users = Vec::new();
+    let mut is_due = fetch.now;
+    for indexes in fleet.indexes(ctx) {
+        let user = User::of(indexes, name);
+        expect(ctx, user.due, KeyType::SortedSet)?;
+        let Some(hash) = user.open(ctx)? else {
+            if ctx.key_type(user.due) != KeyType::Missing {
+                // Somebody may have deleted the hash.
+                user.drop_due(ctx)?;
+            }
+            continue;
+        };
+        let lease = lease(&hash);
+        if lease.as_ref().is_some_and(|lease| !lease.has_lapsed(now)) {
+            return Ok(None);
+        }
+        is_due |= lease.is_some() || due(&hash).is_none_or(|due| now >= due);
+        drop(hash);
+        users.push(user);
+    }
+    if !is_due {
+        return Ok(None);
+    }
+    let parts = users.into_iter().map(|user| Part::read(ctx, user));
+    let (empty, parts): (Vec<Part<'_>>, Vec<Part<'_>>) = parts
+        .collect::<Result<Vec<_>>>()?
+        .into_iter()
+        .partition(|part| part.rest.is_empty());
+    for Part { user, .. } in empty {
+        // Other hands took the items away; what is left must not keep later ones back.
+        ctx.write(c"HDEL", &[Arg::Str(&user.key), LEASE.into(), DUE.into()])?;
+        user.drop_due(ctx)?;
+    }
+    Ok(Some(parts))
+}
+
+/// Takes the worst and oldest of all parts, so many.
+fn share(parts: &mut [Part<'_>], count: usize) {
+    for part in parts.iter_mut() {
+        part.rest.sort_by(worst_first);
+    }
+    let all: usize = parts.iter().map(|part| part.rest.len()).sum();
+    if all <= count {
+        for part in parts {
+            part.taken = std::mem::take(&mut part.rest);
+        }
+        return;
+    }
+    let mut order: Vec<(usize, (String, Item))> = Vec::with_capacity(all);
+    for (at, part) in parts.iter_mut().enumerate() {
+        order.extend(part.rest.drain(..).map(|item| (at, item)));
+    }
+    order.sort_by(|(_, a), (_, b)| worst_first(a, b));
+    for (place, (at, item)) in order.into_iter().enumerate() {
+        match place < count {
+            true => parts[at].taken.push(item),
+            false => parts[at].rest.push(item),
+        }
+    }
+}
+
+fn worst_first((a_name, a): &(String, Item), (b_name, b): &(String, Item)) -> Ordering {
+    (b.severity, a.first, a_name).cmp(&(a.severity, b.first, b_name))
 }
 
 impl BatchItem {
@@ -125,13 +179,6 @@ fn record_of(ctx: &Ctx<'_>, fleet: &Fleet, name: &str, item: &Item) -> Option<Re
     }
 }
 
-/// A batch that goes out, what stays, and the names of what came back from the one before.
-struct Going<'a> {
-    taken: &'a [(String, Item)],
-    rest: &'a [(String, Item)],
-    returned: &'a HashSet<String>,
-}
-
 impl User<'_> {
     /// Takes over raises that were counted in the alert's record alone. What others were told since
     /// is theirs.
@@ -141,34 +188,52 @@ impl User<'_> {
             item.refresh(&record);
         }
     }
+}
 
-    /// Writes a batch that goes out.
-    fn lease(
-        &self,
-        ctx: &Ctx<'_>,
-        fleet: &Fleet,
-        lease: &Lease,
-        going: &Going<'_>,
-        now: u64,
-    ) -> Result<()> {
-        let Going {
-            taken,
-            rest,
+impl<'u> Part<'u> {
+    /// All items, as if none were taken.
+    fn read(ctx: &Ctx<'_>, user: User<'u>) -> Result<Part<'u>> {
+        let Items { pending, leased } = user.items(ctx)?;
+        let returned: HashSet<String> = leased.iter().map(|(name, _)| name.clone()).collect();
+        // What came back is older than what came meanwhile.
+        let mut items: HashMap<String, Item> = leased.into_iter().collect();
+        for (name, later) in pending {
+            match items.entry(name) {
+                Entry::Occupied(mut entry) => entry.get_mut().merge(later),
+                Entry::Vacant(entry) => drop(entry.insert(later)),
+            }
+        }
+        Ok(Part {
+            user,
+            taken: Vec::new(),
+            rest: items.into_iter().collect(),
             returned,
-        } = going;
-        let text = serde_json::to_string(lease).unwrap_or_default();
-        let mut set = vec![(LEASE.to_owned(), text)];
+        })
+    }
+
+    /// Writes what goes out, which has a lease, and what came back and stays.
+    fn hand_out(&self, ctx: &Ctx<'_>, lease: Option<&Lease>, now: u64) -> Result<()> {
+        let mut set = Vec::new();
         let mut drop = Vec::new();
-        for (name, item) in *taken {
+        match lease {
+            Some(lease) => {
+                let text = serde_json::to_string(lease).unwrap_or_default();
+                set.push((LEASE.to_owned(), text));
+            }
+            None if self.returned.is_empty() => return Ok(()),
+            None => drop.push(LEASE.to_owned()),
+        }
+        for (name, item) in &self.taken {
             set.push((format!("{LEASED}{name}"), item.encode()));
             drop.push(format!("{PENDING}{name}"));
         }
-        for (name, item) in rest.iter().filter(|(name, _)| returned.contains(name)) {
+        let stays = |(name, _): &&(String, Item)| self.returned.contains(name);
+        for (name, item) in self.rest.iter().filter(stays) {
             set.push((format!("{PENDING}{name}"), item.encode()));
             drop.push(format!("{LEASED}{name}"));
         }
         // What is left is due as soon as this batch is done.
-        match rest.is_empty() {
+        match self.rest.is_empty() {
             true => drop.push(DUE.to_owned()),
             false => set.push((DUE.to_owned(), now.to_string())),
         }
@@ -176,12 +241,13 @@ impl User<'_> {
             .iter()
             .flat_map(|(field, value)| pair(field.as_str(), value.as_str()))
             .collect();
-        ctx.hset(&self.key, &fields)?;
-        let mut hdel = vec![Arg::Str(&self.key)];
+        let user = &self.user;
+        ctx.hset(&user.key, &fields)?;
+        let mut hdel = vec![Arg::Str(&user.key)];
         hdel.extend(drop.iter().map(|field| Arg::from(field.as_str())));
         ctx.write(c"HDEL", &hdel)?;
-        self.set_due(ctx, fleet, lease.until)?;
-        ctx.touched(&RString::new(self.name.as_bytes()));
+        user.set_due(ctx, lease.map_or(now, |lease| lease.until))?;
+        ctx.touched(&RString::new(user.name.as_bytes()));
         Ok(())
     }
 }
@@ -189,33 +255,43 @@ impl User<'_> {
 /// A user has been told what was in a batch; returns how many items that were, 0 when the token is
 /// not that of the batch that went out last.
 pub fn done(ctx: &Ctx<'_>, fleet: &Fleet, user: &str, token: &[u8]) -> Result<u64> {
-    let user = User::of(fleet, user);
-    expect(ctx, &fleet.keys.alerts_due, KeyType::SortedSet)?;
-    let due = match user.open(ctx)? {
-        Some(hash) if lease(&hash).is_some_and(|l| l.token.as_bytes() == token) => due(&hash),
-        _ => return Ok(0),
-    };
-    let leased = user.items(ctx)?.leased;
-    let mut hdel = vec![Arg::Str(&user.key), LEASE.into()];
-    let fields: Vec<String> = leased
-        .iter()
-        .map(|(name, _)| format!("{LEASED}{name}"))
-        .collect();
-    hdel.extend(fields.iter().map(|field| Arg::from(field.as_str())));
-    ctx.write(c"HDEL", &hdel)?;
-    match due {
-        Some(due) => user.set_due(ctx, fleet, due)?,
-        None => user.drop_due(ctx, fleet)?,
+    let mut removed = 0;
+    for indexes in fleet.indexes(ctx) {
+        removed += User::of(indexes, user).done(ctx, fleet, token)?;
     }
-    for (name, item) in &leased {
-        user.note_reported(ctx, fleet, name, item)?;
+    if removed > 0 {
+        fleet.stats.batches_done.add(1);
     }
-    ctx.touched(&RString::new(user.name.as_bytes()));
-    fleet.stats.batches_done.add(1);
-    Ok(leased.len() as u64)
+    Ok(removed)
 }
 
 impl User<'_> {
+    /// The same for what is in one hash.
+    fn done(&self, ctx: &Ctx<'_>, fleet: &Fleet, token: &[u8]) -> Result<u64> {
+        expect(ctx, self.due, KeyType::SortedSet)?;
+        let due = match self.open(ctx)? {
+            Some(hash) if lease(&hash).is_some_and(|l| l.token.as_bytes() == token) => due(&hash),
+            _ => return Ok(0),
+        };
+        let leased = self.items(ctx)?.leased;
+        let mut hdel = vec![Arg::Str(&self.key), LEASE.into()];
+        let fields: Vec<String> = leased
+            .iter()
+            .map(|(name, _)| format!("{LEASED}{name}"))
+            .collect();
+        hdel.extend(fields.iter().map(|field| Arg::from(field.as_str())));
+        ctx.write(c"HDEL", &hdel)?;
+        match due {
+            Some(due) => self.set_due(ctx, due)?,
+            None => self.drop_due(ctx)?,
+        }
+        for (name, item) in &leased {
+            self.note_reported(ctx, fleet, name, item)?;
+        }
+        ctx.touched(&RString::new(self.name.as_bytes()));
+        Ok(leased.len() as u64)
+    }
+
     /// The alert's record learns what this user knows by now.
     fn note_reported(&self, ctx: &Ctx<'_>, fleet: &Fleet, name: &str, item: &Item) -> Result<()> {
         let Some(mut record) = record_of(ctx, fleet, name, item) else {

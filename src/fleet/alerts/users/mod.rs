@@ -9,9 +9,13 @@
 mod batch;
 mod tell;
 
+use std::collections::HashSet;
+
 use devicestate_core::alert::Item;
 use serde::{Deserialize, Serialize};
 
+use crate::fleet::keys::Indexes;
+use crate::fleet::pages::score_of;
 use crate::fleet::presence::expect;
 use crate::fleet::{Error, Fleet, Result};
 use crate::store::{pair, Arg, Ctx, HashKey, KeyType, RString};
@@ -46,6 +50,7 @@ impl Lease {
 struct User<'u> {
     name: &'u str,
     key: RString,
+    due: &'u RString,
 }
 
 /// The field of an alert's item; without a device: of a notification by hand.
@@ -54,10 +59,12 @@ fn field(part: &str, id: &str, alert: &str) -> RString {
 }
 
 impl<'u> User<'u> {
-    fn of(fleet: &Fleet, name: &'u str) -> User<'u> {
+    /// What this user is to be told of devices that are in these indexes.
+    fn of(indexes: &'u Indexes, name: &'u str) -> User<'u> {
         User {
             name,
-            key: fleet.keys.user(name),
+            key: indexes.user(name),
+            due: &indexes.alerts_due,
         }
     }
 
@@ -79,15 +86,7 @@ impl<'u> User<'u> {
     }
 
     /// Puts an item among the pending ones; the user is due within `wait`.
-    fn put(
-        &self,
-        ctx: &Ctx<'_>,
-        fleet: &Fleet,
-        field: &RString,
-        item: &Item,
-        wait: u64,
-        now: u64,
-    ) -> Result<()> {
+    fn put(&self, ctx: &Ctx<'_>, field: &RString, item: &Item, wait: u64, now: u64) -> Result<()> {
         let (before, is_out) = match self.open(ctx)? {
             Some(hash) => (due(&hash), lease(&hash).is_some()),
             None => (None, false),
@@ -102,20 +101,20 @@ impl<'u> User<'u> {
         ctx.hset(&self.key, &fields)?;
         if !is_out {
             // Also where it is known: other hands may have taken the user out.
-            self.set_due(ctx, fleet, at)?;
+            self.set_due(ctx, at)?;
         }
         ctx.touched(&RString::new(self.name.as_bytes()));
         Ok(())
     }
 
-    fn set_due(&self, ctx: &Ctx<'_>, fleet: &Fleet, at: u64) -> Result<()> {
-        let due = Arg::Str(&fleet.keys.alerts_due);
+    fn set_due(&self, ctx: &Ctx<'_>, at: u64) -> Result<()> {
+        let due = Arg::Str(self.due);
         ctx.write(c"ZADD", &[due, at.into(), self.name.into()])?;
         Ok(())
     }
 
-    fn drop_due(&self, ctx: &Ctx<'_>, fleet: &Fleet) -> Result<()> {
-        let due = Arg::Str(&fleet.keys.alerts_due);
+    fn drop_due(&self, ctx: &Ctx<'_>) -> Result<()> {
+        let due = Arg::Str(self.due);
         ctx.write(c"ZREM", &[due, self.name.into()])?;
         Ok(())
     }
@@ -161,8 +160,8 @@ fn item(hash: &HashKey<'_>, field: &RString) -> Option<Item> {
 }
 
 /// When a user's next batch may be fetched, as the hash has it; `None`: nothing is pending.
-pub fn due_of(ctx: &Ctx<'_>, fleet: &Fleet, user: &str) -> Result<Option<u64>> {
-    let Some(hash) = User::of(fleet, user).open(ctx)? else {
+pub fn due_of(ctx: &Ctx<'_>, indexes: &Indexes, user: &str) -> Result<Option<u64>> {
+    let Some(hash) = User::of(indexes, user).open(ctx)? else {
         return Ok(None);
     };
     let out = lease(&hash).map(|lease| lease.until);
@@ -171,18 +170,35 @@ pub fn due_of(ctx: &Ctx<'_>, fleet: &Fleet, user: &str) -> Result<Option<u64>> {
 
 /// Users whose batch can be fetched now, the longest due first.
 pub fn due_now(ctx: &Ctx<'_>, fleet: &Fleet, count: u64, now: u64) -> Result<Vec<Vec<u8>>> {
-    let key = &fleet.keys.alerts_due;
-    expect(ctx, key, KeyType::SortedSet)?;
-    let reply = ctx.read(
-        c"ZRANGEBYSCORE",
-        &[
-            Arg::Str(key),
-            "-inf".into(),
-            now.into(),
-            "LIMIT".into(),
-            0.into(),
-            count.into(),
-        ],
-    )?;
-    Ok(reply.iter().map(<[u8]>::to_vec).collect())
+    let mut due: Vec<(f64, Vec<u8>)> = Vec::new();
+    for indexes in fleet.indexes(ctx) {
+        let key = &indexes.alerts_due;
+        match ctx.key_type(key) {
+            KeyType::Missing => continue,
+            _ => expect(ctx, key, KeyType::SortedSet)?,
+        }
+        let reply = ctx.read(
+            c"ZRANGEBYSCORE",
+            &[
+                Arg::Str(key),
+                "-inf".into(),
+                now.into(),
+                "WITHSCORES".into(),
+                "LIMIT".into(),
+                0.into(),
+                count.into(),
+            ],
+        )?;
+        due.extend(
+            reply
+                .pairs()
+                .map(|(user, at)| (score_of(at), user.to_vec())),
+        );
+    }
+    // They come in order from one slot; a user may be due in several.
+    due.sort_by(|(a, _), (b, _)| a.total_cmp(b));
+    let mut seen = HashSet::new();
+    due.retain(|(_, user)| seen.insert(user.clone()));
+    due.truncate(usize::try_from(count).unwrap_or(usize::MAX));
+    Ok(due.into_iter().map(|(_, user)| user).collect())
 }

@@ -28,7 +28,7 @@ pub fn tell(
 ) -> Result<()> {
     let record = about.record;
     let place = field(PENDING, about.id, about.alert);
-    let user = User::of(fleet, user);
+    let user = User::of(fleet.keys.of(about.id), user);
     let (pending, leased) = match user.open(ctx)? {
         Some(hash) => {
             let leased = field(LEASED, about.id, about.alert);
@@ -50,7 +50,7 @@ pub fn tell(
         }
     };
     let wait = record.told.map_or(0, |told| told.wait);
-    user.put(ctx, fleet, &place, &item, wait, now)
+    user.put(ctx, &place, &item, wait, now)
 }
 
 /// A clear that was not told, because nobody was told that the alert fires. A user may know it all the
@@ -63,7 +63,7 @@ pub fn clear(
     knows: bool,
     now: u64,
 ) -> Result<()> {
-    let of_user = User::of(fleet, user);
+    let of_user = User::of(fleet.keys.of(about.id), user);
     let (is_pending, is_out) = match of_user.open(ctx)? {
         Some(hash) => {
             let pending = item(&hash, &field(PENDING, about.id, about.alert));
@@ -84,7 +84,7 @@ pub fn clear(
 /// alert takes it over.
 pub fn refresh(ctx: &Ctx<'_>, fleet: &Fleet, user: &str, about: &About<'_>) -> Result<()> {
     let place = field(PENDING, about.id, about.alert);
-    let user = User::of(fleet, user);
+    let user = User::of(fleet.keys.of(about.id), user);
     let hash = user.open(ctx)?;
     let Some(mut item) = hash.and_then(|hash| item(&hash, &place)) else {
         return Ok(());
@@ -112,8 +112,9 @@ pub fn notify(
     notice: Notice<'_>,
     now: u64,
 ) -> Result<u64> {
-    let user = User::of(fleet, user);
-    expect(ctx, &fleet.keys.alerts_due, KeyType::SortedSet)?;
+    let indexes = fleet.keys.of(user);
+    let user = User::of(indexes, user);
+    expect(ctx, &indexes.alerts_due, KeyType::SortedSet)?;
     let place = field(PENDING, "", notice.alert);
     let pending = user.open(ctx)?.and_then(|hash| item(&hash, &place));
     let wait = notice.wait.unwrap_or_else(|| wait_for(notice.severity));
@@ -125,7 +126,7 @@ pub fn notify(
             item
         }
     };
-    user.put(ctx, fleet, &place, &item, wait, now)?;
+    user.put(ctx, &place, &item, wait, now)?;
     fleet.stats.notified.add(1);
     user.pending(ctx)
 }

@@ -1,0 +1,65 @@
+//! Which slots of a cluster this server answers for.
+
+use std::cell::{Cell, RefCell};
+
+use devicestate_core::cluster::{self, slots_of_myself};
+use devicestate_core::slot::Slot;
+
+use super::keys::Indexes;
+use super::{Error, Fleet, Result};
+use crate::store::{monotonic_ms, Ctx};
+
+/// What the server said of its slots is believed for so many milliseconds, where no harm comes of it.
+const BELIEVED_MS: u64 = 1_000;
+
+/// What the server said last, and when.
+#[derive(Default)]
+pub struct Slots {
+    known: RefCell<cluster::Slots>,
+    asked_ms: Cell<Option<u64>>,
+}
+
+impl Fleet {
+    /// The indexes that this server answers for, by slot: a single one has one set of them.
+    pub fn indexes(&self, ctx: &Ctx<'_>) -> Vec<&Indexes> {
+        if !self.keys.are_by_slot() {
+            return vec![self.keys.of("")];
+        }
+        self.ask_for_slots(ctx);
+        let known = self.slots.known.borrow();
+        known
+            .owned
+            .iter()
+            .map(|slot| self.keys.of_slot(*slot))
+            .collect()
+    }
+
+    /// The indexes in a slot that is this server's to write, for what every node keeps a copy of.
+    pub fn home(&self, ctx: &Ctx<'_>) -> Result<&Indexes> {
+        if !self.keys.are_by_slot() {
+            return Ok(self.keys.of(""));
+        }
+        self.ask_for_slots(ctx);
+        let known = self.slots.known.borrow();
+        let stays = |slot: &&Slot| !known.moving.contains(slot);
+        match known.owned.iter().find(stays) {
+            Some(slot) => Ok(self.keys.of_slot(*slot)),
+            None => Err(Error::try_again("this node has no slot that stays")),
+        }
+    }
+
+    fn ask_for_slots(&self, ctx: &Ctx<'_>) {
+        let now = monotonic_ms();
+        let is_fresh = |asked: u64| now - asked < BELIEVED_MS;
+        if self.slots.asked_ms.get().is_some_and(is_fresh) {
+            return;
+        }
+        let nodes = ctx.read(c"CLUSTER", &["NODES".into()]).ok();
+        let text = nodes.as_ref().and_then(|reply| reply.bytes());
+        let slots = text.and_then(|text| slots_of_myself(&String::from_utf8_lossy(text)));
+        if let Some(slots) = slots {
+            self.slots.known.replace(slots);
+            self.slots.asked_ms.set(Some(now));
+        }
+    }
+}
