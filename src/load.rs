@@ -2,6 +2,7 @@
 
 use crate::fleet::{self, settings, Fleet};
 use crate::store::events::{Listener, Replaced};
+use crate::store::settings::Setting;
 use crate::store::{Ctx, Level, RString, RawArgs};
 use crate::{commands, info, queue};
 
@@ -20,13 +21,11 @@ pub fn load(ctx: &Ctx<'_>, args: RawArgs<'_>) -> Result<(), String> {
              ({missing} is missing)"
         ));
     }
-    if ctx.flags().is_cluster() {
-        return Err("this version does not run with cluster-enabled yes".to_owned());
-    }
-    apply_arguments(ctx, args)?;
+    let is_cluster = ctx.flags().is_cluster();
+    apply_arguments(ctx, args, is_cluster)?;
     ctx.load_settings()?;
-    ctx.signal_only_on_request();
-    fleet::start(ctx.flags().is_cluster());
+    ctx.set_options();
+    fleet::start(is_cluster);
     commands::register_all(ctx)?;
     ctx.register_info::<info::Section>();
     ctx.listen::<Changes>()?;
@@ -48,10 +47,14 @@ pub fn unload() -> Result<(), &'static str> {
 
 /// `loadmodule` arguments are settings, `name value` each: the values they have unless the
 /// configuration file names others.
-fn apply_arguments(ctx: &Ctx<'_>, args: RawArgs<'_>) -> Result<(), String> {
+fn apply_arguments(ctx: &Ctx<'_>, args: RawArgs<'_>, is_cluster: bool) -> Result<(), String> {
     for setting in settings::ALL {
         // An earlier load that failed may have left something behind.
         setting.reset();
+    }
+    if is_cluster {
+        // A cluster carries what is published to every node, and applied reports are many.
+        settings::STATUS_CHANNEL.set(b"")?;
     }
     let quoted = |bytes| devicestate_core::escape::Quoted(bytes);
     for index in (0..args.len()).step_by(2) {

@@ -1,9 +1,9 @@
 //! `ALERT.BATCH user [COUNT n] [LEASE ms] [NOW]`
 
-use super::{Args, Command};
+use super::{require_user, Args, Command};
 use crate::fleet::alerts::users::{self, BatchItem, Fetch};
 use crate::fleet::{Fleet, Result};
-use crate::store::command::{ArgKind, ArgSpec, KeyUse, Keys, Spec};
+use crate::store::command::{ArgKind, ArgSpec, Keys, Spec};
 use crate::store::Ctx;
 
 /// The most items of a batch, and how many it has unless COUNT says otherwise.
@@ -25,8 +25,8 @@ impl Command for AlertBatch {
         since: "0.1.0",
         arity: -2,
         flags: "write",
-        keys: Keys::First(KeyUse::Update),
-        tips: "",
+        keys: Keys::User,
+        tips: "request_policy:all_shards response_policy:special",
         args: &[
             ArgSpec::new("user", ArgKind::Key),
             ArgSpec::option("COUNT", "count", ArgKind::Integer),
@@ -47,6 +47,7 @@ impl Command for AlertBatch {
             }
         }
         args.finish()?;
+        require_user(ctx, user)?;
 
         let fetch = Fetch {
             count: usize::try_from(count).unwrap_or(usize::MAX),

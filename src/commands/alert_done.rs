@@ -1,9 +1,9 @@
 //! `ALERT.DONE user token`
 
-use super::{Args, Command};
+use super::{require_user, Args, Command};
 use crate::fleet::alerts::users;
 use crate::fleet::{Fleet, Result};
-use crate::store::command::{ArgKind, ArgSpec, KeyUse, Keys, Spec};
+use crate::store::command::{ArgKind, ArgSpec, Keys, Spec};
 use crate::store::Ctx;
 
 /// A user has been told what was in a batch: its items are removed. Replies how many; 0 when the token
@@ -18,8 +18,8 @@ impl Command for AlertDone {
         since: "0.1.0",
         arity: 3,
         flags: "write",
-        keys: Keys::First(KeyUse::Update),
-        tips: "",
+        keys: Keys::User,
+        tips: "request_policy:all_shards response_policy:agg_sum",
         args: &[
             ArgSpec::new("user", ArgKind::Key),
             ArgSpec::new("token", ArgKind::Text),
@@ -30,6 +30,7 @@ impl Command for AlertDone {
         let user = args.next_user()?;
         let token = args.next_bytes("token")?;
         args.finish()?;
+        require_user(ctx, user)?;
 
         let removed = users::done(ctx, fleet, user, token)?;
         ctx.reply_int(removed);

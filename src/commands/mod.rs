@@ -56,7 +56,7 @@ mod why;
 use crate::fleet::shadow::Fence;
 use crate::fleet::{self, Error, Fleet, Result};
 use crate::store::acl::Access;
-use crate::store::command::{ArgKind, ArgSpec, Spec};
+use crate::store::command::{ArgKind, ArgSpec, Keys, Spec};
 use crate::store::{Ctx, Handler, RString, RawArgs};
 
 use args::Args;
@@ -134,12 +134,29 @@ struct InDatabaseZero<C>(std::marker::PhantomData<C>);
 
 impl<C: Command> Handler for InDatabaseZero<C> {
     fn handle(ctx: &Ctx<'_>, raw: RawArgs<'_>) {
-        if ctx.selected_db() == 0 {
-            run::<C>(ctx, raw);
-        } else {
+        if ctx.selected_db() != 0 {
             ctx.reply_error("ERR DEVICE and ALERT commands work in database 0 only");
+        } else if !may_touch::<C>(ctx, raw) {
+            ctx.reply_error("TRYAGAIN the slot of this device is on its way to another node");
+        } else {
+            run::<C>(ctx, raw);
         }
     }
+}
+
+/// Whether the slot of what this command names stays here meanwhile. A replica only reads, and its master
+/// decides.
+fn may_touch<C: Command>(ctx: &Ctx<'_>, raw: RawArgs<'_>) -> bool {
+    match C::SPEC.keys {
+        Keys::None | Keys::User => return true,
+        Keys::First(_) | Keys::All(_) => {}
+    }
+    // Several keys are in one slot, or the server refuses the command. What is no name is refused later.
+    let name = raw.get(1).and_then(|name| std::str::from_utf8(name).ok());
+    let is_settled = |fleet: &Fleet| {
+        name.is_none_or(|name| fleet.is_settled(ctx, name)) || !ctx.flags().is_master()
+    };
+    fleet::with(is_settled).unwrap_or(true)
 }
 
 /// Throttles and queues know nothing of devices.
@@ -165,6 +182,14 @@ fn require(ctx: &Ctx<'_>, access: Access, key: &RString) -> Result<()> {
         Ok(())
     } else {
         Err(Error::no_permission(key.bytes()))
+    }
+}
+
+/// The same for a user, where the server can't see that it is one.
+fn require_user(ctx: &Ctx<'_>, user: &str) -> Result<()> {
+    match ctx.flags().is_cluster() {
+        true => require(ctx, Access::Write, &user_key(user)),
+        false => Ok(()),
     }
 }
 

@@ -149,7 +149,7 @@ impl Departures {
         if self.waiting.is_empty() {
             return;
         }
-        let maxlen = settings::EVENTS_MAXLEN.value();
+        let maxlen = fleet.events_maxlen();
         let indexes = self.indexes(fleet);
         let stamp = RString::from_int(now);
         let departing = self.waiting.iter().map(|d| &d.device);

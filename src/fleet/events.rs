@@ -21,7 +21,7 @@ pub fn append(
     now: u64,
     more: &[(&'static str, Arg<'_>)],
 ) -> Result<()> {
-    let maxlen = settings::EVENTS_MAXLEN.value();
+    let maxlen = fleet.events_maxlen();
     let mut fields = head(kind, id, now);
     for (name, value) in more {
         fields.extend(named(name, *value));

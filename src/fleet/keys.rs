@@ -68,6 +68,7 @@ const BLOCKED: &str = "device:blocked:";
 const COMMANDS: &str = "device:commands:";
 const OUTCOMES: &str = "device:outcomes:";
 const ALERTS: &str = "device:alerts:";
+const FENCE: &str = "device:fence:";
 const ALERTS_OF_USER: &str = "alerts:user:";
 const ALERT_RULES: &str = "alerts:rules:";
 const OF_TYPE: &str = "devices:type:";
@@ -159,6 +160,11 @@ impl Keys {
     /// The alerts of a device.
     pub fn alerts(&self, id: &str) -> RString {
         self.key(ALERTS, id)
+    }
+
+    /// Never exists: in the slot of this device or user, for asking whether that is settled.
+    pub fn fence(&self, name: &str) -> RString {
+        self.key(FENCE, name)
     }
 
     /// How the keys of all devices' alerts begin.

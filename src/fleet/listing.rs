@@ -7,7 +7,7 @@ use super::device::status_name;
 use super::keys::Indexes;
 use super::pages::{self, Entry, Position};
 use super::presence::expect;
-use super::{settings, Device, Fleet, Result};
+use super::{settings, Device, Error, Fleet, Result};
 use crate::store::{Arg, Ctx, KeyType, RString};
 
 /// What is asked for; filters combine.
@@ -197,10 +197,7 @@ fn count_in(
     if filter.online == Some(false) || filter.stale.is_some() {
         expect(ctx, &indexes.offline, KeyType::SortedSet)?;
     }
-    let size = |set: &RString| -> Result<u64> {
-        expect(ctx, set, KeyType::Set)?;
-        Ok(ctx.read(c"SCARD", &[Arg::Str(set)])?.int())
-    };
+    let size = |set: &RString| size_of(ctx, set, KeyType::Set);
     if filter.out_of_sync {
         let is_alone = filter.online.is_none() && filter.device_type.is_none();
         return if is_alone && filter.stale.is_none() {
@@ -212,7 +209,7 @@ fn count_in(
     match (&filter.device_type, filter.online, filter.stale) {
         (None, None, None) => Ok(size(&indexes.registered)?),
         (None, Some(true), None) => Ok(size(&indexes.online)?),
-        (None, Some(false), None) => Ok(ctx.read(c"ZCARD", &[Arg::Str(&indexes.offline)])?.int()),
+        (None, Some(false), None) => size_of(ctx, &indexes.offline, KeyType::SortedSet),
         (Some(t), None, None) => Ok(size(&indexes.of_type(t))?),
         (Some(t), Some(true), None) => Ok(size(&indexes.online_of_type(t))?),
         (Some(t), Some(false), None) => {
@@ -242,6 +239,15 @@ fn count_in(
             Ok(offline + online)
         }
         (Some(_), _, Some(_)) => Walk::new(ctx, fleet, indexes, filter, now).count(),
+    }
+}
+
+/// How many elements an index has; refuses a key of another type.
+fn size_of(ctx: &Ctx<'_>, index: &RString, wanted: KeyType) -> Result<u64> {
+    match ctx.key_size(index) {
+        (KeyType::Missing, _) => Ok(0),
+        (found, size) if found == wanted => Ok(size),
+        (found, _) => Err(Error::wrong_type(index.bytes(), found, wanted)),
     }
 }
 

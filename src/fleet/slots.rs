@@ -6,11 +6,14 @@ use devicestate_core::cluster::{self, slots_of_myself};
 use devicestate_core::slot::Slot;
 
 use super::keys::Indexes;
-use super::{Error, Fleet, Result};
+use super::{settings, Error, Fleet, Result};
 use crate::store::{monotonic_ms, Ctx};
 
 /// What the server said of its slots is believed for so many milliseconds, where no harm comes of it.
 const BELIEVED_MS: u64 = 1_000;
+
+/// The stream of events of one slot keeps at least so many.
+const EVENTS_OF_SLOT: u64 = 64;
 
 /// What the server said last, and when.
 #[derive(Default)]
@@ -45,6 +48,23 @@ impl Fleet {
         match known.owned.iter().find(stays) {
             Some(slot) => Ok(self.keys.of_slot(*slot)),
             None => Err(Error::try_again("this node has no slot that stays")),
+        }
+    }
+
+    /// Whether what is written now for this device, or user, stays in one piece. While its slot moves key
+    /// by key, keys that are gone look as if they never were, and what is made anew in their place would
+    /// stand in the way of those that come.
+    pub fn is_settled(&self, ctx: &Ctx<'_>, name: &str) -> bool {
+        !self.keys.are_by_slot() || ctx.is_slot_settled(&self.keys.fence(name))
+    }
+
+    /// How many entries each stream of events keeps, so that all of this node's keep about as many as
+    /// a single server's.
+    pub fn events_maxlen(&self) -> u64 {
+        let all = settings::EVENTS_MAXLEN.value();
+        match self.slots.known.borrow().owned.len() as u64 {
+            0 => all,
+            slots => (all / slots).max(EVENTS_OF_SLOT),
         }
     }
 

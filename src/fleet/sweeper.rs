@@ -96,7 +96,7 @@ impl Fleet {
         self.tick_clock.set(clock);
 
         let was = self.hearing().deaf();
-        if let Some((why, detail)) = deaf_now(ctx) {
+        if let Some((why, detail)) = self.deaf_now(ctx) {
             self.update_hearing(|hearing| hearing.go_deaf(why));
             if why == Deaf::Replica {
                 // Deadlines are the master's business; they are found again after a promotion.
@@ -157,13 +157,17 @@ impl Fleet {
 
     /// A device can't be told offline now; nothing of it was changed.
     pub(super) fn back_off(&self, ctx: &Ctx<'_>, id: &str, why: &Error, now: u64) {
+        self.look_again(id, now);
+        self.stats.back_offs.add(1);
+        let text = format!("a device can't be told offline: {why}");
+        self.complain(ctx, Trouble::Offline, &text);
+    }
+
+    fn look_again(&self, id: &str, now: u64) {
         let again = now + BACK_OFF_MS;
         self.deadlines.borrow_mut().schedule(id, Some(again));
         // Its deadline has passed, though the index says a later time.
         self.suspects.borrow_mut().insert(id.to_owned());
-        self.stats.back_offs.add(1);
-        let text = format!("a device can't be told offline: {why}");
-        self.complain(ctx, Trouble::Offline, &text);
     }
 
     /// Reads the truth about one device: still alive, or gone.
@@ -184,6 +188,11 @@ impl Fleet {
             self.expired_by_server.borrow_mut().remove(id);
             return Ok(());
         };
+        if !self.is_settled(ctx, id) {
+            // Whoever has its slot in the end looks at it.
+            self.look_again(id, now);
+            return Ok(());
+        }
         if is_suspect && !device.from_recipe {
             // Other hands changed the hash, and the hash is the truth.
             if !check::is_indexed(ctx, self, &device)? {
@@ -241,28 +250,32 @@ impl Trouble {
     pub const KINDS: usize = 5;
 }
 
-/// Why this server can't hear or write now, and what it said.
-fn deaf_now(ctx: &Ctx<'_>) -> Option<(Deaf, String)> {
-    let flags = ctx.flags();
-    if !flags.is_master() {
-        return Some((Deaf::Replica, String::new()));
-    }
-    if flags.is_loading() {
-        return Some((Deaf::Loading, String::new()));
-    }
-    // Writing in a pause would crash the server.
-    if ctx.is_paused() {
-        return Some((Deaf::Paused, String::new()));
-    }
-    match ctx.probe_writable() {
-        Ok(()) => None,
-        // The server remembers the memory state of its last command; ours is newer.
-        Err(error) if error.0.starts_with("OOM") && !flags.is_out_of_memory() => {
-            let accepts = ctx.accepts_writes();
-            (!accepts).then_some((Deaf::WritesRefused, error.0))
+impl Fleet {
+    /// Why this server can't hear or write now, and what it said.
+    fn deaf_now(&self, ctx: &Ctx<'_>) -> Option<(Deaf, String)> {
+        let flags = ctx.flags();
+        if !flags.is_master() {
+            return Some((Deaf::Replica, String::new()));
         }
-        // Somebody uses the probe's key: that is no refusal.
-        Err(error) if error.0.starts_with("WRONGTYPE") => None,
-        Err(error) => Some((Deaf::WritesRefused, error.0)),
+        if flags.is_loading() {
+            return Some((Deaf::Loading, String::new()));
+        }
+        // Writing in a pause would crash the server.
+        if ctx.is_paused() {
+            return Some((Deaf::Paused, String::new()));
+        }
+        // A node of a cluster without a slot has nobody to hear.
+        let key = &self.home(ctx).ok()?.probe;
+        match ctx.probe_writable(key) {
+            Ok(()) => None,
+            // The server remembers the memory state of its last command; ours is newer.
+            Err(error) if error.0.starts_with("OOM") && !flags.is_out_of_memory() => {
+                let accepts = ctx.accepts_writes(key);
+                (!accepts).then_some((Deaf::WritesRefused, error.0))
+            }
+            // Somebody uses the probe's key: that is no refusal.
+            Err(error) if error.0.starts_with("WRONGTYPE") => None,
+            Err(error) => Some((Deaf::WritesRefused, error.0)),
+        }
     }
 }

@@ -100,8 +100,9 @@ pub fn look_at_all_again(ctx: &Ctx<'_>) {
 
 /// A write in a pause would crash the server; and what would be refused if the client asked for it
 /// now (a disk that can't be written, too few replicas) is not given to one that waits.
-fn may_write(ctx: &Ctx<'_>) -> bool {
-    memory::is_master(ctx) && !ctx.is_paused() && ctx.accepts_writes()
+fn may_write(ctx: &Ctx<'_>, (db, queue): &Name) -> bool {
+    ctx.select_db(*db);
+    memory::is_master(ctx) && !ctx.is_paused() && ctx.accepts_writes(&RString::new(queue))
 }
 
 /// The timer.
@@ -110,12 +111,12 @@ struct Ring;
 impl OnTimer for Ring {
     fn on_timer(ctx: &Ctx<'_>) {
         let now = ctx.now_ms();
-        // Whoever is woken writes.
-        let may_write = may_write(ctx);
         let names = WAKE.with_borrow_mut(|wake| {
             // The one that fires now.
             wake.timer = None;
-            if !may_write && !wake.alarms.is_empty() {
+            let first = wake.alarms.first();
+            // Whoever is woken writes.
+            if first.is_some_and(|(_, name)| !may_write(ctx, name)) {
                 let at = now.saturating_add(TRY_AGAIN_MS);
                 wake.timer = Some((ctx.arm_timer::<Ring>(TRY_AGAIN_MS), at));
                 return Vec::new();
@@ -176,7 +177,7 @@ struct Blocked<W> {
 impl<W: Waiting> Waiter for Blocked<W> {
     fn try_serve(&self, ctx: &Ctx<'_>) -> bool {
         let now = ctx.now_ms();
-        if !may_write(ctx) {
+        if !may_write(ctx, &self.name) {
             let at = now.saturating_add(TRY_AGAIN_MS);
             set_alarm(ctx, self.name.0, &self.name.1, Some(at));
             return false;

@@ -173,22 +173,23 @@ impl Ctx<'_> {
         self.call(command, c"!Ev", args)
     }
 
-    /// Asks whether this server takes writes now, with one that changes nothing.
-    pub fn probe_writable(&self) -> Result<(), CallError> {
-        self.probe(c"!SMEv")
+    /// Asks whether this server takes writes now, with one that changes nothing to a key that
+    /// should never exist.
+    pub fn probe_writable(&self, key: &RString) -> Result<(), CallError> {
+        self.probe(c"!SMEv", key)
     }
 
     /// The same whatever the memory: for what a client may do when memory is short.
-    pub fn accepts_writes(&self) -> bool {
-        match self.probe(c"!SEv") {
+    pub fn accepts_writes(&self, key: &RString) -> bool {
+        match self.probe(c"!SEv", key) {
             Ok(()) => true,
             // Somebody uses the probe's key: that is no refusal.
             Err(error) => error.0.starts_with("WRONGTYPE"),
         }
     }
 
-    fn probe(&self, format: &CStr) -> Result<(), CallError> {
-        let nothing = ["devicestate:probe".into(), 0.into(), "".into()];
+    fn probe(&self, format: &CStr, key: &RString) -> Result<(), CallError> {
+        let nothing = [key.into(), 0.into(), "".into()];
         self.call(c"SETRANGE", format, &nothing).map(drop)
     }
 

@@ -33,6 +33,19 @@ pub enum Keys {
     First(KeyUse),
     /// Every argument.
     All(KeyUse),
+    /// The first argument is a user, whose data lie in one key; in a cluster in many, one for each slot,
+    /// so that every node has to be asked: then it is no key, and the module asks for permission.
+    User,
+}
+
+impl Keys {
+    fn of_server(self, is_cluster: bool) -> Keys {
+        match self {
+            Keys::User if is_cluster => Keys::None,
+            Keys::User => Keys::First(KeyUse::Update),
+            keys => keys,
+        }
+    }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -127,8 +140,9 @@ impl ArgSpec {
 impl Ctx<'_> {
     /// Registers a command and describes it; says what failed.
     pub fn register<H: Handler>(&self, spec: &Spec) -> Result<(), String> {
-        let (first, last, step) = match spec.keys {
-            Keys::None => (0, 0, 0),
+        let keys = spec.keys.of_server(self.flags().is_cluster());
+        let (first, last, step) = match keys {
+            Keys::None | Keys::User => (0, 0, 0),
             Keys::First(_) => (1, 1, 1),
             Keys::All(_) => (1, -1, 1),
         };
@@ -149,7 +163,7 @@ impl Ctx<'_> {
         if created != raw::REDISMODULE_OK as i32 {
             return Err(format!("can't register the command {}", spec.name));
         }
-        let info = describe(spec);
+        let info = describe(spec, keys);
         // SAFETY: the command was just created; the description's parts live until it returns
         // (they are leaked, once per load), and the server copies them.
         let described = unsafe {
@@ -172,7 +186,7 @@ static INFO_VERSION: raw::RedisModuleCommandInfoVersion = raw::RedisModuleComman
     sizeof_arg: size_of::<raw::RedisModuleCommandArg>(),
 };
 
-fn describe(spec: &Spec) -> raw::RedisModuleCommandInfo {
+fn describe(spec: &Spec, keys: Keys) -> raw::RedisModuleCommandInfo {
     raw::RedisModuleCommandInfo {
         version: &INFO_VERSION,
         summary: leak(spec.summary),
@@ -185,8 +199,8 @@ fn describe(spec: &Spec) -> raw::RedisModuleCommandInfo {
             leak(spec.tips)
         },
         arity: spec.arity,
-        key_specs: key_specs(spec.keys),
-        args: args(spec.args),
+        key_specs: key_specs(keys),
+        args: args(spec.args, keys),
     }
 }
 
@@ -199,7 +213,7 @@ fn leak_list<T>(mut items: Vec<T>) -> *mut T {
 
 fn key_specs(keys: Keys) -> *mut raw::RedisModuleCommandKeySpec {
     let (usage, last) = match keys {
-        Keys::None => return ptr::null_mut(),
+        Keys::None | Keys::User => return ptr::null_mut(),
         Keys::First(usage) => (usage, 0),
         Keys::All(usage) => (usage, -1),
     };
@@ -230,19 +244,22 @@ fn key_specs(keys: Keys) -> *mut raw::RedisModuleCommandKeySpec {
     leak_list(vec![spec])
 }
 
-fn args(specs: &[ArgSpec]) -> *mut raw::RedisModuleCommandArg {
+fn args(specs: &[ArgSpec], keys: Keys) -> *mut raw::RedisModuleCommandArg {
     if specs.is_empty() {
         return ptr::null_mut();
     }
-    leak_list(specs.iter().map(arg).collect())
+    leak_list(specs.iter().map(|spec| arg(spec, keys)).collect())
 }
 
-fn arg(spec: &ArgSpec) -> raw::RedisModuleCommandArg {
+fn arg(spec: &ArgSpec, keys: Keys) -> raw::RedisModuleCommandArg {
     // SAFETY: a plain C struct, for which zero means "not set".
     let mut arg: raw::RedisModuleCommandArg = unsafe { std::mem::zeroed() };
     arg.name = leak(spec.name);
     arg.key_spec_index = -1;
     arg.type_ = match spec.kind {
+        ArgKind::Key if keys == Keys::None => {
+            raw::RedisModuleCommandArgType_REDISMODULE_ARG_TYPE_STRING
+        }
         ArgKind::Key => {
             arg.key_spec_index = 0;
             raw::RedisModuleCommandArgType_REDISMODULE_ARG_TYPE_KEY
@@ -251,11 +268,11 @@ fn arg(spec: &ArgSpec) -> raw::RedisModuleCommandArg {
         ArgKind::Integer => raw::RedisModuleCommandArgType_REDISMODULE_ARG_TYPE_INTEGER,
         ArgKind::Flag => raw::RedisModuleCommandArgType_REDISMODULE_ARG_TYPE_PURE_TOKEN,
         ArgKind::Block(inner) => {
-            arg.subargs = args(inner);
+            arg.subargs = args(inner, keys);
             raw::RedisModuleCommandArgType_REDISMODULE_ARG_TYPE_BLOCK
         }
         ArgKind::OneOf(inner) => {
-            arg.subargs = args(inner);
+            arg.subargs = args(inner, keys);
             raw::RedisModuleCommandArgType_REDISMODULE_ARG_TYPE_ONEOF
         }
     };

@@ -157,15 +157,25 @@ impl Ctx<'_> {
         unsafe { api!(RedisModule_SelectDb)(self.raw, db) };
     }
 
-    /// Writes are signalled by [`Ctx::touched`] alone: opening a key for writing tells nobody.
-    pub fn signal_only_on_request(&self) {
-        // SAFETY: a live context and a flag of the API.
-        unsafe {
-            api!(RedisModule_SetModuleOptions)(
-                self.raw,
-                raw::REDISMODULE_OPTION_NO_IMPLICIT_SIGNAL_MODIFIED as i32,
-            );
+    /// How the server should treat this module. Writes signal keys as modified only on request: what
+    /// clients watch is the device, not its keys. And in a cluster of Valkey's, a slot may move whole:
+    /// of what we remember of its keys, all is found again from the events of their arrival.
+    pub fn set_options(&self) {
+        // Valkey's `VALKEYMODULE_OPTIONS_HANDLE_ATOMIC_SLOT_MIGRATION`; others do not look at it.
+        const HANDLE_ATOMIC_SLOT_MIGRATION: i32 = 1 << 5;
+        let mut options = raw::REDISMODULE_OPTION_NO_IMPLICIT_SIGNAL_MODIFIED as i32;
+        if self.flags().is_cluster() {
+            options |= HANDLE_ATOMIC_SLOT_MIGRATION;
         }
+        // SAFETY: a live context and flags of the API.
+        unsafe { api!(RedisModule_SetModuleOptions)(self.raw, options) }
+    }
+
+    /// Whether the slot of this key is this server's alone now, and not on its way to or from another
+    /// node of the cluster. Asked through a context of no client: that of a command may be allowed more.
+    /// The key should be one that never exists.
+    pub fn is_slot_settled(&self, key: &RString) -> bool {
+        Ctx::detached().read(c"EXISTS", &[key.into()]).is_ok()
     }
 
     /// Tells WATCH and client-side caching that this key changed.

@@ -54,13 +54,19 @@ pub(super) const LOOK: i32 = (raw::REDISMODULE_READ | raw::REDISMODULE_OPEN_KEY_
 
 impl Ctx<'_> {
     pub fn key_type(&self, key: &RString) -> KeyType {
-        // SAFETY: live context and string; the handle (null when the key is missing) is closed
-        // before anything else happens.
+        self.key_size(key).0
+    }
+
+    /// The type of a key, and how many elements it has.
+    pub fn key_size(&self, key: &RString) -> (KeyType, u64) {
+        // SAFETY: live context and string; the handle (null when the key is missing, which both take) is
+        // closed before anything else happens.
         unsafe {
             let handle = api!(RedisModule_OpenKey)(self.raw, key.as_ptr(), LOOK);
             let kind = KeyType::of(handle);
+            let size = api!(RedisModule_ValueLength)(handle);
             api!(RedisModule_CloseKey)(handle);
-            kind
+            (kind, size as u64)
         }
     }
 }

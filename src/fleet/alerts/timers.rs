@@ -54,6 +54,11 @@ impl Fleet {
         let Some(device) = device else {
             return Ok(());
         };
+        if !self.is_settled(ctx, id) {
+            // Whoever has its slot in the end looks at them.
+            self.look_at_alerts_by(id, now + BACK_OFF_MS);
+            return Ok(());
+        }
         let rules = self.rules.of_type(ctx, self, &device.device_type);
         let mut step = Step::new(records);
         for (alert, mut record) in all {

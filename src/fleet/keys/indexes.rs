@@ -19,6 +19,8 @@ pub struct Indexes {
     pub reports: RString,
     pub types: RString,
     pub alerts_due: RString,
+    /// Never exists, for asking whether the server takes writes.
+    pub probe: RString,
     prefix: String,
     slot: Option<Slot>,
     /// `{tag}`, behind each name; nothing on a single server.
@@ -39,6 +41,7 @@ impl Indexes {
             reports: key(REPORTS),
             types: key(TYPES),
             alerts_due: key(ALERTS_DUE),
+            probe: RString::new(format!("devicestate:probe{separator}{tag}").as_bytes()),
             prefix: prefix.to_owned(),
             slot: place.map(|(slot, _)| slot),
             tag,
