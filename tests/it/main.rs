@@ -9,6 +9,7 @@ mod adoption;
 mod alert;
 mod bad_input;
 mod check;
+mod cluster;
 mod command;
 mod configuration;
 mod consistency;

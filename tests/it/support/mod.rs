@@ -8,6 +8,7 @@
 
 pub mod broker;
 pub mod client;
+pub mod cluster;
 pub mod events;
 pub mod module;
 pub mod ports;
@@ -23,6 +24,7 @@ pub mod wait;
 
 pub use broker::Mosquitto;
 pub(crate) use client::{cmd, command, expect_error, now_ms, Raw, Reply, Run};
+pub use cluster::{Cluster, ClusterClient};
 pub use events::{events, events_of, stream, Event, Events};
 pub use processes::{target_binary, Process};
 pub use sentinel::Sentinels;

@@ -1,0 +1,182 @@
+//! Clusters of real servers, and a client that follows their redirections.
+
+use std::collections::{BTreeMap, HashMap};
+use std::process::{Command, Stdio};
+use std::thread;
+use std::time::Duration;
+
+use devicestate_core::slot::{self, Slot};
+use redis::{Connection, RedisResult, Value};
+
+use super::client::{cmd, command, Reply, Run};
+use super::server::{Builder, Server};
+use super::wait::wait_for;
+
+const LIMIT: Duration = Duration::from_secs(60);
+
+/// Some primaries, each with as many replicas.
+pub struct Cluster {
+    /// Primaries first, at the start.
+    pub nodes: Vec<Server>,
+}
+
+impl Cluster {
+    /// Starts all nodes, shares the slots evenly, and waits until every node agrees.
+    #[track_caller]
+    pub fn start(
+        primaries: usize,
+        replicas_of_each: usize,
+        builder: impl Fn() -> Builder,
+    ) -> Cluster {
+        let count = primaries * (1 + replicas_of_each);
+        let start = |_| {
+            builder()
+                .config("cluster-enabled", "yes")
+                .config("cluster-config-file", "nodes.conf")
+                .config("cluster-node-timeout", 2_000)
+                .start()
+        };
+        let cluster = Cluster {
+            nodes: (0..count).map(start).collect(),
+        };
+        for (at, node) in cluster.nodes.iter().enumerate() {
+            let mut con = node.connection();
+            cmd!(con, "CLUSTER SET-CONFIG-EPOCH", at + 1).text();
+            if at < primaries {
+                let first = slot::COUNT * at / primaries;
+                let last = slot::COUNT * (at + 1) / primaries - 1;
+                cmd!(con, "CLUSTER ADDSLOTSRANGE", first, last).text();
+            }
+            cmd!(con, "CLUSTER MEET", "127.0.0.1", cluster.nodes[0].port()).text();
+        }
+        cluster.wait_until_whole();
+        for at in primaries..count {
+            let mut con = cluster.nodes[at].connection();
+            let primary = id_of(&cluster.nodes[at % primaries]);
+            cmd!(con, "CLUSTER REPLICATE", primary).text();
+        }
+        for node in &cluster.nodes[primaries..] {
+            let mut con = node.connection();
+            wait_for("a replica follows", LIMIT, || {
+                let info = cmd!(con, "INFO", "replication").text();
+                info.contains("role:slave") && info.contains("master_link_status:up")
+            });
+        }
+        cluster.wait_until_whole();
+        cluster
+    }
+
+    fn wait_until_whole(&self) {
+        for node in &self.nodes {
+            let mut con = node.connection();
+            wait_for("all nodes know each other and all slots", LIMIT, || {
+                let info = cmd!(con, "CLUSTER INFO").text();
+                info.contains("cluster_state:ok")
+                    && info.contains(&format!("cluster_known_nodes:{}\r", self.nodes.len()))
+            });
+        }
+    }
+
+    /// The nodes that are primaries now.
+    pub fn primaries(&self) -> Vec<&Server> {
+        let is_primary = |node: &&Server| cmd!(node.connection(), "ROLE").at(0).text() == "master";
+        self.nodes.iter().filter(is_primary).collect()
+    }
+
+    /// Moves so many slots from one node to another as an operator does it, key by key.
+    #[track_caller]
+    pub fn reshard(&self, from: &Server, to: &Server, slots: usize) {
+        let output = Command::new("redis-cli")
+            .args([
+                "--cluster",
+                "reshard",
+                &format!("127.0.0.1:{}", from.port()),
+            ])
+            .args(["--cluster-from", &id_of(from), "--cluster-to", &id_of(to)])
+            .args(["--cluster-slots", &slots.to_string(), "--cluster-yes"])
+            .stdin(Stdio::null())
+            .output()
+            .expect("run redis-cli");
+        assert!(
+            output.status.success(),
+            "the slots did not move:\n{}\n{}",
+            String::from_utf8_lossy(&output.stdout),
+            String::from_utf8_lossy(&output.stderr)
+        );
+    }
+
+    /// A client of all nodes.
+    pub fn client(&self) -> ClusterClient {
+        ClusterClient {
+            ports: HashMap::new(),
+            connections: HashMap::new(),
+            first: self.nodes[0].port(),
+            redirected: BTreeMap::new(),
+        }
+    }
+}
+
+/// The node's name in the cluster.
+#[track_caller]
+pub fn id_of(node: &Server) -> String {
+    cmd!(node.connection(), "CLUSTER MYID").text()
+}
+
+/// Sends each command to where its key is, as cluster clients do.
+pub struct ClusterClient {
+    ports: HashMap<Slot, u16>,
+    connections: HashMap<u16, Connection>,
+    first: u16,
+    /// How often it was sent elsewhere, or told to wait, by the error's code.
+    pub redirected: BTreeMap<String, u64>,
+}
+
+impl ClusterClient {
+    /// The reply, or an error that is no redirection. `words` begin with the command's name; the first one
+    /// behind it is the key.
+    pub fn call(&mut self, words: &[&str]) -> RedisResult<Value> {
+        let slot = Slot::of(words[1].as_bytes());
+        let mut port = *self.ports.get(&slot).unwrap_or(&self.first);
+        let mut is_asking = false;
+        for _ in 0..10_000 {
+            let mut command = command(words[0]);
+            for word in &words[1..] {
+                command.arg(*word);
+            }
+            let con = self.connection(port);
+            if is_asking {
+                cmd!(con, "ASKING").text();
+            }
+            let error = match con.run(&command) {
+                Ok(reply) => return Ok(reply),
+                Err(error) => error,
+            };
+            let code = error.code().unwrap_or_default().to_owned();
+            let target = error
+                .detail()
+                .and_then(|detail| detail.rsplit(':').next()?.parse().ok());
+            *self.redirected.entry(code.clone()).or_default() += 1;
+            match (code.as_str(), target) {
+                ("MOVED", Some(target)) => {
+                    self.ports.insert(slot, target);
+                    (port, is_asking) = (target, false);
+                }
+                ("ASK", Some(target)) => (port, is_asking) = (target, true),
+                ("TRYAGAIN", _) => {
+                    thread::sleep(Duration::from_millis(2));
+                    port = *self.ports.get(&slot).unwrap_or(&self.first);
+                    is_asking = false;
+                }
+                _ => return Err(error),
+            }
+        }
+        panic!("{words:?} was sent round and round: {:?}", self.redirected);
+    }
+
+    fn connection(&mut self, port: u16) -> &mut Connection {
+        self.connections.entry(port).or_insert_with(|| {
+            let client = redis::Client::open(("127.0.0.1", port)).expect("an address");
+            client.get_connection().expect("connect to a node")
+        })
+    }
+}
