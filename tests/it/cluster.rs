@@ -1,4 +1,87 @@
 //! Nodes of a cluster: each answers for the devices whose slots it has, and slots move.
 
+mod failover;
 mod layout;
 mod reshard;
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use crate::support::*;
+
+fn id(number: usize) -> String {
+    format!("device-{number}")
+}
+
+/// Every event of every device on all nodes, in the order of its stream.
+fn told(cluster: &Cluster) -> HashMap<String, Vec<String>> {
+    let mut told: HashMap<String, Vec<String>> = HashMap::new();
+    for node in cluster.primaries() {
+        let mut con = node.connection();
+        for key in cmd!(con, "KEYS", "devices:events:*").texts() {
+            for entry in cmd!(con, "XRANGE", key.as_str(), "-", "+").items() {
+                let fields = entry.at(1).text_fields();
+                let device = told.entry(fields["device_id"].clone()).or_default();
+                device.push(fields["type"].clone());
+            }
+        }
+    }
+    told
+}
+
+/// Asserts that on every node indexes and hashes agree; how many devices are online and offline on all
+/// of them.
+#[track_caller]
+fn check(cluster: &Cluster) -> (i64, i64) {
+    let (mut online, mut offline) = (0, 0);
+    for node in cluster.primaries() {
+        let mut con = node.connection();
+        let mut cursor = "0".to_owned();
+        let mut all: BTreeMap<String, i64> = BTreeMap::new();
+        loop {
+            let page = cmd!(con, "DEVICE.CHECK", cursor.as_str(), "COUNT", 1_000);
+            for (name, count) in page.at(1).fields() {
+                *all.entry(name).or_default() += count.int();
+            }
+            cursor = page.at(0).text();
+            if cursor == "0" {
+                break;
+            }
+        }
+        all.remove("checked");
+        assert!(all.values().all(|found| *found == 0), "{all:?}");
+        online += cmd!(con, "DEVICE.COUNT", "ONLINE").int();
+        offline += cmd!(con, "DEVICE.COUNT", "OFFLINE").int();
+    }
+    (online, offline)
+}
+
+/// How many devices are offline on all nodes.
+fn offline(cluster: &Cluster) -> usize {
+    let count = |node: &Server| cmd!(node.connection(), "DEVICE.COUNT", "OFFLINE").int();
+    cluster.primaries().into_iter().map(count).sum::<i64>() as usize
+}
+
+/// Tells a load on another thread to end, also when the test panics.
+#[derive(Default)]
+struct Over(AtomicBool);
+
+impl Over {
+    fn get(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    fn set(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+
+    fn on_drop(&self) -> impl Drop + '_ {
+        struct Set<'a>(&'a Over);
+        impl Drop for Set<'_> {
+            fn drop(&mut self) {
+                self.0.set();
+            }
+        }
+        Set(self)
+    }
+}

@@ -1,5 +1,6 @@
 //! Clusters of real servers, and a client that follows their redirections.
 
+use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap};
 use std::process::{Command, Stdio};
 use std::thread;
@@ -79,8 +80,9 @@ impl Cluster {
 
     /// The nodes that are primaries now.
     pub fn primaries(&self) -> Vec<&Server> {
+        let runs = self.nodes.iter().filter(|node| node.runs());
         let is_primary = |node: &&Server| cmd!(node.connection(), "ROLE").at(0).text() == "master";
-        self.nodes.iter().filter(is_primary).collect()
+        runs.filter(is_primary).collect()
     }
 
     /// Moves so many slots from one node to another as an operator does it, key by key.
@@ -110,7 +112,8 @@ impl Cluster {
         ClusterClient {
             ports: HashMap::new(),
             connections: HashMap::new(),
-            first: self.nodes[0].port(),
+            nodes: self.nodes.iter().map(Server::port).collect(),
+            outlives_failover: false,
             redirected: BTreeMap::new(),
         }
     }
@@ -126,7 +129,9 @@ pub fn id_of(node: &Server) -> String {
 pub struct ClusterClient {
     ports: HashMap<Slot, u16>,
     connections: HashMap<u16, Connection>,
-    first: u16,
+    nodes: Vec<u16>,
+    /// Goes on where a node is gone or the cluster is down for a moment.
+    pub outlives_failover: bool,
     /// How often it was sent elsewhere, or told to wait, by the error's code.
     pub redirected: BTreeMap<String, u64>,
 }
@@ -136,22 +141,14 @@ impl ClusterClient {
     /// behind it is the key.
     pub fn call(&mut self, words: &[&str]) -> RedisResult<Value> {
         let slot = Slot::of(words[1].as_bytes());
-        let mut port = *self.ports.get(&slot).unwrap_or(&self.first);
-        let mut is_asking = false;
-        for _ in 0..10_000 {
-            let mut command = command(words[0]);
-            for word in &words[1..] {
-                command.arg(*word);
-            }
-            let con = self.connection(port);
-            if is_asking {
-                cmd!(con, "ASKING").text();
-            }
-            let error = match con.run(&command) {
+        let home = |client: &ClusterClient| *client.ports.get(&slot).unwrap_or(&client.nodes[0]);
+        let (mut port, mut is_asking) = (home(self), false);
+        for attempt in 0..10_000 {
+            let error = match self.send(port, is_asking, words) {
                 Ok(reply) => return Ok(reply),
                 Err(error) => error,
             };
-            let code = error.code().unwrap_or_default().to_owned();
+            let code = error.code().unwrap_or("no answer").to_owned();
             let target = error
                 .detail()
                 .and_then(|detail| detail.rsplit(':').next()?.parse().ok());
@@ -164,8 +161,12 @@ impl ClusterClient {
                 ("ASK", Some(target)) => (port, is_asking) = (target, true),
                 ("TRYAGAIN", _) => {
                     thread::sleep(Duration::from_millis(2));
-                    port = *self.ports.get(&slot).unwrap_or(&self.first);
-                    is_asking = false;
+                    (port, is_asking) = (home(self), false);
+                }
+                (_, _) if self.outlives_failover => {
+                    self.connections.remove(&port);
+                    thread::sleep(Duration::from_millis(5));
+                    (port, is_asking) = (self.nodes[attempt % self.nodes.len()], false);
                 }
                 _ => return Err(error),
             }
@@ -173,10 +174,22 @@ impl ClusterClient {
         panic!("{words:?} was sent round and round: {:?}", self.redirected);
     }
 
-    fn connection(&mut self, port: u16) -> &mut Connection {
-        self.connections.entry(port).or_insert_with(|| {
-            let client = redis::Client::open(("127.0.0.1", port)).expect("an address");
-            client.get_connection().expect("connect to a node")
-        })
+    fn send(&mut self, port: u16, is_asking: bool, words: &[&str]) -> RedisResult<Value> {
+        let con = match self.connections.entry(port) {
+            Entry::Occupied(entry) => entry.into_mut(),
+            Entry::Vacant(entry) => {
+                let con = redis::Client::open(("127.0.0.1", port))?.get_connection()?;
+                con.set_read_timeout(Some(Duration::from_secs(10)))?;
+                entry.insert(con)
+            }
+        };
+        if is_asking {
+            cmd!(con, "ASKING")?;
+        }
+        let mut command = command(words[0]);
+        for word in &words[1..] {
+            command.arg(*word);
+        }
+        con.run(&command)
     }
 }

@@ -223,6 +223,11 @@ impl Server {
         )
     }
 
+    /// Whether it was started and nobody killed it since.
+    pub fn runs(&self) -> bool {
+        self.child.is_some()
+    }
+
     /// Whether the process runs (also when it is stopped by [`Server::stop`]).
     pub fn is_alive(&mut self) -> bool {
         if let Some(child) = &mut self.child {

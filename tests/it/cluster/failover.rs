@@ -1,0 +1,77 @@
+//! A primary that dies or hands over, while devices live and die.
+
+use std::thread;
+use std::time::Duration;
+
+use super::{check, id, offline, told, Over};
+use crate::support::*;
+
+const LIMIT: Duration = Duration::from_secs(60);
+const DEVICES: usize = 600;
+
+/// Half of the devices send heartbeats all the time, the others are silent; `fault` happens meanwhile.
+/// In the end the silent ones are offline, each told once, and the others never were.
+fn devices_live_and_die(fault: impl FnOnce(&mut Cluster)) {
+    let mut cluster = Cluster::start(3, 1, || {
+        Server::builder()
+            .config("repl-diskless-sync-delay", 0)
+            .module_arg("restart-grace", "2s")
+            .module_arg("heartbeat-timeout", "5s")
+    });
+    let mut client = cluster.client();
+    for number in 0..DEVICES {
+        let reply = client.call(&["DEVICE.HEARTBEAT", &id(number)]);
+        assert_eq!(reply.at(0).int(), 1, "{number}");
+    }
+    client.outlives_failover = true;
+    let is_over = Over::default();
+    thread::scope(|scope| {
+        let _set = is_over.on_drop();
+        let load = scope.spawn(|| {
+            while !is_over.get() {
+                for number in (0..DEVICES).step_by(2) {
+                    let reply = client.call(&["DEVICE.HEARTBEAT", &id(number)]);
+                    assert_eq!(reply.at(0).int(), 0, "device {number} was told offline");
+                }
+            }
+        });
+        fault(&mut cluster);
+        wait_for("the silent ones are told", LIMIT, || {
+            load.is_finished() || offline(&cluster) == DEVICES / 2
+        });
+        is_over.set();
+        load.join().expect("the load");
+    });
+    assert_eq!(check(&cluster), (DEVICES as i64 / 2, DEVICES as i64 / 2));
+    let told = told(&cluster);
+    for number in 0..DEVICES {
+        let wanted: &[&str] = match number % 2 {
+            0 => &["registered", "online"],
+            _ => &["registered", "online", "offline"],
+        };
+        assert_eq!(told[&id(number)], wanted, "device {number}");
+    }
+}
+
+#[test]
+fn a_replica_takes_over_on_request() {
+    devices_live_and_die(|cluster| {
+        let replica = &cluster.nodes[3];
+        let mut con = replica.connection();
+        cmd!(con, "CLUSTER FAILOVER").text();
+        wait_for("the replica is a primary", LIMIT, || {
+            cmd!(con, "ROLE").at(0).text() == "master"
+        });
+    });
+}
+
+#[test]
+fn a_replica_takes_over_when_its_primary_is_killed() {
+    devices_live_and_die(|cluster| {
+        cluster.nodes[0].kill_hard();
+        let mut con = cluster.nodes[3].connection();
+        wait_for("the replica is a primary", LIMIT, || {
+            cmd!(con, "ROLE").at(0).text() == "master"
+        });
+    });
+}
