@@ -284,5 +284,5 @@ pub fn deadline(ctx: &Ctx<'_>, fleet: &Fleet, device: &Device, now: u64) -> Opti
         return None;
     }
     let online = device.as_online(ctx, fleet);
-    online.deadline(now, &fleet.hearing(), grace)
+    online.deadline(now, &fleet.hearing_of(&device.id), grace)
 }

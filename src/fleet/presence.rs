@@ -296,7 +296,7 @@ impl Fleet {
     pub fn schedule(&self, ctx: &Ctx<'_>, device: &Device, now: u64) {
         let deadline = device.as_online(ctx, self).deadline(
             now,
-            &self.hearing(),
+            &self.hearing_of(&device.id),
             settings::RESTART_GRACE.value(),
         );
         self.deadlines.borrow_mut().schedule(&device.id, deadline);
@@ -306,10 +306,10 @@ impl Fleet {
     pub fn is_overdue(&self, ctx: &Ctx<'_>, device: &Device, now: u64) -> bool {
         let online = device.as_online(ctx, self);
         let grace = settings::RESTART_GRACE.value();
-        if !online.is_due(now, &self.hearing(), grace) {
+        if !online.is_due(now, &self.hearing_of(&device.id), grace) {
             return false;
         }
         self.notice_stall(now);
-        online.is_due(now, &self.hearing(), grace)
+        online.is_due(now, &self.hearing_of(&device.id), grace)
     }
 }

@@ -1,8 +1,10 @@
 //! Which slots of a cluster this server answers for.
 
 use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
 
 use devicestate_core::cluster::{self, slots_of_myself};
+use devicestate_core::presence::{Deaf, Hearing};
 use devicestate_core::slot::Slot;
 
 use super::keys::Indexes;
@@ -20,6 +22,8 @@ const EVENTS_OF_SLOT: u64 = 64;
 pub struct Slots {
     known: RefCell<cluster::Slots>,
     asked_ms: Cell<Option<u64>>,
+    /// When a slot was last found on its way to or from another node.
+    moved: RefCell<HashMap<Slot, u64>>,
 }
 
 impl Fleet {
@@ -55,7 +59,26 @@ impl Fleet {
     /// by key, keys that are gone look as if they never were, and what is made anew in their place would
     /// stand in the way of those that come.
     pub fn is_settled(&self, ctx: &Ctx<'_>, name: &str) -> bool {
-        !self.keys.are_by_slot() || ctx.is_slot_settled(&self.keys.fence(name))
+        if !self.keys.are_by_slot() || ctx.is_slot_settled(&self.keys.fence(name)) {
+            return true;
+        }
+        let slot = Slot::of(name.as_bytes());
+        self.slots.moved.borrow_mut().insert(slot, ctx.now_ms());
+        false
+    }
+
+    /// The hearing of this server, and the deaf time of the device's slot: while that moved, no heartbeat
+    /// of its devices was taken.
+    pub fn hearing_of(&self, id: &str) -> Hearing {
+        let mut hearing = self.hearing();
+        if self.keys.are_by_slot() && hearing.deaf().is_none() {
+            let moved = self.slots.moved.borrow();
+            match moved.get(&Slot::of(id.as_bytes())) {
+                Some(at) if *at > hearing.ended() => hearing.was_deaf(Deaf::SlotMoved, *at),
+                _ => {}
+            }
+        }
+        hearing
     }
 
     /// How many entries each stream of events keeps, so that all of this node's keep about as many as

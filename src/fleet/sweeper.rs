@@ -213,7 +213,7 @@ impl Fleet {
         }
         let online = device.as_online(ctx, self);
         let grace = settings::RESTART_GRACE.value();
-        match online.deadline(now, &self.hearing(), grace) {
+        match online.deadline(now, &self.hearing_of(id), grace) {
             Some(deadline) if now >= deadline => {
                 departures.add(ctx, self, *device, deadline, now)?;
             }

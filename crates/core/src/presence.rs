@@ -32,6 +32,8 @@ pub enum Deaf {
     WritesRefused,
     Stalled,
     ClockJumped,
+    /// The device's slot of a cluster was on its way from one node to another.
+    SlotMoved,
 }
 
 impl Deaf {
@@ -43,6 +45,7 @@ impl Deaf {
             Deaf::WritesRefused => "writes refused",
             Deaf::Stalled => "stalled",
             Deaf::ClockJumped => "clock jumped",
+            Deaf::SlotMoved => "slot moved",
         }
     }
 

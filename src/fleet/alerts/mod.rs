@@ -158,7 +158,7 @@ fn again(
     ctx.touched(id_key);
     let keep = asked.raise.keep;
     if keep > 0 {
-        let lapses = now.saturating_add(keep).max(fleet.not_before(keep));
+        let lapses = now.saturating_add(keep).max(fleet.not_before(id, keep));
         fleet.look_at_alerts_by(id, lapses);
     }
     fleet.stats.alert_raised(Outcome::Suppressed);

@@ -85,17 +85,17 @@ impl Records {
 
     /// Sees to it that an alert is looked at when it does something by itself.
     pub fn schedule(&self, fleet: &Fleet, record: &Record) {
-        if let Some((at, _)) = record.next(|silence| fleet.not_before(silence)) {
+        if let Some((at, _)) = record.next(|silence| fleet.not_before(&self.id, silence)) {
             fleet.look_at_alerts_by(&self.id, at);
         }
     }
 }
 
 impl Fleet {
-    /// When silence of that many milliseconds may count at the earliest: after deaf time everybody
+    /// When a device's silence of that many milliseconds may count at the earliest: after deaf time everybody
     /// gets a turn to speak up.
-    pub(super) fn not_before(&self, silence: u64) -> u64 {
-        self.hearing()
+    pub(super) fn not_before(&self, id: &str, silence: u64) -> u64 {
+        self.hearing_of(id)
             .hold_until(silence, settings::RESTART_GRACE.value())
     }
 

@@ -65,7 +65,7 @@ impl Fleet {
             if record.clamp_to(now) {
                 step.records().put(ctx, self, &alert, &record)?;
             }
-            match record.next(|silence| self.not_before(silence)) {
+            match record.next(|silence| self.not_before(id, silence)) {
                 Some((at, due)) if at <= now => match due {
                     Due::Lapsed => step.clear(&alert, record, now),
                     Due::Forgotten => step.drop_forgotten(&alert, record),

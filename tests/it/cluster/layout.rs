@@ -1,6 +1,6 @@
 //! Where the keys of a device are, and what fleet-wide commands answer for.
 
-use devicestate_core::slot::Slot;
+use devicestate_core::slot::{self, Slot};
 
 use crate::support::*;
 
@@ -48,4 +48,74 @@ fn everything_of_a_device_is_in_the_slot_of_its_id() {
         }
     }
     assert!(keys > 10, "{keys}");
+}
+
+/// A tenant whose ids begin alike sees and changes nothing else, on whatever node.
+#[test]
+fn a_tenant_is_kept_to_its_names_on_every_node() {
+    let cluster = Cluster::start(3, 0, Server::builder);
+    let mut tenants: Vec<_> = cluster
+        .nodes
+        .iter()
+        .map(|node| {
+            let mut con = node.connection();
+            cmd!(
+                con,
+                "ACL SETUSER",
+                "acme",
+                "on",
+                "nopass",
+                "+@all",
+                "-@dangerous",
+                "~acme-*"
+            )
+            .text();
+            cmd!(con, "AUTH", "acme", "x").text();
+            con
+        })
+        .collect();
+    let on_node = |name: &str| {
+        usize::from(Slot::of(name.as_bytes()).number()) * cluster.nodes.len() / slot::COUNT
+    };
+    let mut nodes_seen = [false; 3];
+    for number in 0..30 {
+        let (own, other) = (format!("acme-{number}"), format!("other-{number}"));
+        nodes_seen[on_node(&own)] = true;
+        let con = &mut tenants[on_node(&own)];
+        assert_eq!(cmd!(con, "DEVICE.HEARTBEAT", &own).at(0).int(), 1);
+        assert_eq!(
+            cmd!(con, "ALERT.RAISE", &own, "hot", "NOTIFY", 1, "acme-ann").text(),
+            "new"
+        );
+        expect_error(
+            con,
+            &["ALERT.RAISE", &own, "hot2", "NOTIFY", "1", "bob"],
+            "NOPERM",
+            "bob",
+        );
+        let con = &mut tenants[on_node(&other)];
+        for command in [
+            "DEVICE.HEARTBEAT",
+            "DEVICE.GET",
+            "DEVICE.REMOVE",
+            "ALERT.LIST",
+        ] {
+            expect_error(con, &[command, &other], "NOPERM", "");
+        }
+    }
+    assert_eq!(nodes_seen, [true; 3]);
+    for con in &mut tenants {
+        for command in ["DEVICE.LIST", "DEVICE.COUNT", "ALERT.DUE"] {
+            expect_error(con, &[command], "NOPERM", "");
+        }
+        expect_error(con, &["ALERT.BATCH", "bob"], "NOPERM", "bob");
+        expect_error(con, &["ALERT.DONE", "bob", "1-1"], "NOPERM", "bob");
+        let batch = cmd!(con, "ALERT.BATCH", "acme-ann", "NOW");
+        let items = batch.at(1).items().len() as i64;
+        assert!(items > 0);
+        assert_eq!(
+            cmd!(con, "ALERT.DONE", "acme-ann", batch.at(0).text()).int(),
+            items
+        );
+    }
 }

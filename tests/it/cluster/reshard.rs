@@ -3,7 +3,10 @@
 use std::thread;
 use std::time::Duration;
 
+use devicestate_core::slot::{self, Slot};
+
 use super::{check, id, offline, told, Over};
+use crate::support::cluster::id_of;
 use crate::support::*;
 
 const LIMIT: Duration = Duration::from_secs(60);
@@ -59,4 +62,73 @@ fn devices_live_and_die_while_slots_move() {
         };
         assert_eq!(told[&id(number)], wanted, "device {number}");
     }
+}
+
+/// While its slot is on its way, nobody hears a device: it gets one timeout to speak up afterwards.
+#[test]
+fn a_slot_that_moves_for_long_buries_nobody() {
+    const TIMEOUT: i64 = 1_000;
+    let cluster = Cluster::start(3, 0, || {
+        Server::builder()
+            .module_arg("restart-grace", 0)
+            .module_arg("heartbeat-timeout", TIMEOUT)
+    });
+    let (from, to) = (&cluster.nodes[0], &cluster.nodes[1]);
+    let (mut at_from, mut at_to) = (from.connection(), to.connection());
+    let is_here = |id: &String| usize::from(Slot::of(id.as_bytes()).number()) < slot::COUNT / 3;
+    let id = (0..)
+        .map(id)
+        .find(is_here)
+        .expect("an id in the first third");
+    let slot = Slot::of(id.as_bytes()).number();
+    cmd!(at_from, "DEVICE.HEARTBEAT", &id).items();
+    let seen = now_ms();
+
+    cmd!(at_to, "CLUSTER SETSLOT", slot, "IMPORTING", id_of(from)).text();
+    cmd!(at_from, "CLUSTER SETSLOT", slot, "MIGRATING", id_of(to)).text();
+    expect_error(&mut at_from, &["DEVICE.HEARTBEAT", &id], "ASK", "");
+    let mut heartbeat_there = || {
+        cmd!(at_to, "ASKING").text();
+        cmd!(at_to, "DEVICE.HEARTBEAT", &id)
+    };
+    let refused = heartbeat_there().expect_err("the slot is not settled");
+    assert_eq!(refused.code(), Some("TRYAGAIN"));
+    wait_for("its time is over", LIMIT, || {
+        now_ms() > seen + TIMEOUT + 500
+    });
+    assert_eq!(
+        cmd!(at_from, "HGET", format!("device:state:{{{id}}}"), "status").text(),
+        "online"
+    );
+
+    let keys = cmd!(at_from, "CLUSTER GETKEYSINSLOT", slot, 100).texts();
+    let mut migrate = command("MIGRATE");
+    migrate
+        .arg("127.0.0.1")
+        .arg(to.port())
+        .arg("")
+        .arg(0)
+        .arg(5_000)
+        .arg("KEYS")
+        .arg(&keys);
+    at_from.run(&migrate).text();
+    assert_eq!(
+        heartbeat_there().expect_err("still not").code(),
+        Some("TRYAGAIN")
+    );
+    for node in [to, from] {
+        cmd!(
+            node.connection(),
+            "CLUSTER SETSLOT",
+            slot,
+            "NODE",
+            id_of(to)
+        )
+        .text();
+    }
+    let beat = cmd!(at_to, "DEVICE.HEARTBEAT", &id);
+    assert_eq!(beat.at(0).int(), 0, "it was told offline");
+    // And from then on its silence counts again.
+    wait_for("it is told offline", LIMIT, || offline(&cluster) == 1);
+    assert_eq!(told(&cluster)[&id], ["registered", "online", "offline"]);
 }

@@ -157,14 +157,6 @@ fn a_bad_setting_in_the_configuration_file_is_refused() {
 }
 
 #[test]
-fn cluster_mode_is_refused() {
-    refused(
-        Server::builder().config("cluster-enabled", "yes"),
-        "cluster-enabled",
-    );
-}
-
-#[test]
 fn the_module_cannot_be_unloaded_and_the_server_goes_on() {
     let mut server = quick();
     let mut con = server.connection();
