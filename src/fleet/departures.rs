@@ -6,11 +6,13 @@
 //! First everything is checked, then everything written, and when that is done, everybody told: a
 //! listener that reads a device because of a notification sees its whole transition.
 
+use std::rc::Rc;
+
 use super::keys::Indexes;
 use super::presence::{self, expect};
 use super::sweeper::Trouble;
 use super::{events, settings, Device, Error, Fleet, Result};
-use crate::store::{Arg, Ctx, KeyType, RString};
+use crate::store::{Appended, Arg, Ctx, KeyType, RString};
 
 /// So many are told at a time. More make the slices coarser, and gain nothing.
 const AT_A_TIME: usize = 32;
@@ -27,7 +29,7 @@ struct Departure {
     deadline: u64,
     heartbeat: RString,
     had_heartbeat: bool,
-    online_of_type: RString,
+    online_of_type: Rc<RString>,
 }
 
 impl Departures {
@@ -57,24 +59,32 @@ impl Departures {
             // Its hash was mended, or changed by other hands, so it came up again.
             return Ok(());
         }
-        let rules = fleet.rules.of_type(ctx, fleet, &device.device_type);
-        if !rules.presence.is_empty() {
-            self.tell(ctx, fleet, now);
-            presence::go_offline(ctx, fleet, &mut device, now, REASON)?;
-            timed_out(fleet, deadline, now);
-            return Ok(());
-        }
         let indexes = fleet.keys.of(&device.id);
         if self.indexes(fleet).slot() != indexes.slot() {
             self.tell(ctx, fleet, now);
         }
+        let last = self.waiting.last();
+        let online_of_type = match last.filter(|d| d.device.device_type == device.device_type) {
+            // Its type has no such rules, or it would not wait.
+            Some(last) => last.online_of_type.clone(),
+            None => {
+                let rules = fleet.rules.of_type(ctx, fleet, &device.device_type);
+                if !rules.presence.is_empty() {
+                    self.tell(ctx, fleet, now);
+                    presence::go_offline(ctx, fleet, &mut device, now, REASON)?;
+                    timed_out(fleet, deadline, now);
+                    return Ok(());
+                }
+                Rc::new(indexes.online_of_type(&device.device_type))
+            }
+        };
         let heartbeat = fleet.keys.heartbeat(&device.id);
         expect(ctx, &heartbeat, KeyType::String)?;
         if settings::HISTORY_PRESENCE.is_on() {
             expect(ctx, &fleet.keys.history(&device.id), KeyType::Stream)?;
         }
         self.waiting.push(Departure {
-            online_of_type: indexes.online_of_type(&device.device_type),
+            online_of_type,
             heartbeat,
             had_heartbeat: false,
             device,
@@ -87,18 +97,26 @@ impl Departures {
     /// at again later.
     pub fn tell(&mut self, ctx: &Ctx<'_>, fleet: &Fleet, now: u64) {
         self.keep_those_with_good_indexes(ctx, fleet, now);
-        self.append_events(ctx, fleet, now);
-        if self.waiting.is_empty() {
+        let Some(appended) = self.append_events(ctx, fleet, now) else {
             return;
-        }
+        };
         if let Err(error) = self.write(ctx, fleet, now) {
             // The types are checked, and nothing else can be wrong.
             let text = format!("devices went offline, but not in the indexes: {error}");
             fleet.complain(ctx, Trouble::Offline, &text);
         }
-        for departure in self.waiting.drain(..) {
-            departure.tell(ctx, fleet, now);
+        // One after the other, so that what is in no cache is fetched for several at once.
+        let mut deadlines = fleet.deadlines.borrow_mut();
+        for departure in &self.waiting {
+            deadlines.remove(&departure.device.id);
         }
+        drop(deadlines);
+        ctx.notify_appended(&fleet.keys.events, &appended, || {
+            for departure in &self.waiting {
+                departure.tell(ctx, fleet, now);
+            }
+        });
+        self.waiting.clear();
     }
 
     fn keep_those_with_good_indexes(&mut self, ctx: &Ctx<'_>, fleet: &Fleet, now: u64) {
@@ -145,9 +163,9 @@ impl Departures {
 
     /// The first write, because it is the only one that can still fail (somebody may have used up the
     /// stream's ids).
-    fn append_events(&mut self, ctx: &Ctx<'_>, fleet: &Fleet, now: u64) {
+    fn append_events(&mut self, ctx: &Ctx<'_>, fleet: &Fleet, now: u64) -> Option<Appended> {
         if self.waiting.is_empty() {
-            return;
+            return None;
         }
         let maxlen = fleet.events_maxlen();
         let indexes = self.indexes(fleet);
@@ -156,10 +174,12 @@ impl Departures {
         let entries: Vec<Vec<Arg<'_>>> = departing
             .map(|device| events::offline(device, &stamp, REASON))
             .collect();
-        if let Err((appended, error)) = ctx.append_all(&indexes.events, maxlen, now, &entries) {
-            drop(entries);
-            self.give_up(ctx, fleet, appended, &error.into(), now);
+        let mut appended = ctx.append_all(&indexes.events, maxlen, now, &entries);
+        drop(entries);
+        if let Some(error) = appended.error.take() {
+            self.give_up(ctx, fleet, appended.count, &error.into(), now);
         }
+        (appended.count > 0).then_some(appended)
     }
 
     /// Everything else, so that hashes, indexes and heartbeat keys agree again.
@@ -169,18 +189,20 @@ impl Departures {
         for Departure { device, .. } in &mut self.waiting {
             device.online = false;
             device.since = now;
-            let fields = [
+            let changed = [
                 Arg::Str(&f.status),
                 Arg::Name("offline"),
-                // Replicas may not know it yet, and the index of offline devices is sorted by it.
-                Arg::Str(&f.last_seen),
-                device.last_seen.into(),
                 Arg::Str(&f.status_since),
                 Arg::Str(&stamp),
                 Arg::Str(&f.status_reason),
                 Arg::Name(REASON),
             ];
-            ctx.set_fields(&device.key, &fields)?;
+            // Replicas may not know it yet, and the index of offline devices is sorted by it.
+            let last_seen = [Arg::Str(&f.last_seen), device.last_seen.into()];
+            match device.last_seen_is_stored {
+                true => ctx.set_changed_fields(&device.key, &changed, &last_seen)?,
+                false => ctx.set_fields(&device.key, &[&changed[..], &last_seen].concat())?,
+            }
         }
         let heartbeats: Vec<&RString> = self.waiting.iter().map(|d| &d.heartbeat).collect();
         let deleted = ctx.delete_all(&heartbeats);
@@ -204,6 +226,9 @@ impl Departures {
             .collect();
         ctx.zadd_all(&indexes.offline, &offline)?;
         ctx.notify_zadd(&indexes.offline);
+        for Departure { device, .. } in &self.waiting {
+            presence::record(ctx, fleet, device, REASON, now);
+        }
         Ok(())
     }
 }
@@ -212,7 +237,6 @@ impl Departure {
     /// Tells the world of one, all of whose writes are done.
     fn tell(&self, ctx: &Ctx<'_>, fleet: &Fleet, now: u64) {
         let device = &self.device;
-        fleet.deadlines.borrow_mut().remove(&device.id);
         fleet.stats.went_offline.add(1);
         timed_out(fleet, self.deadline, now);
         ctx.touched(&device.key);

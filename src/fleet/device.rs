@@ -1,12 +1,15 @@
 //! A device as its hash tells it: the truth about it.
 
+use devicestate_core::digits::parse_i64;
 use devicestate_core::name;
 use devicestate_core::presence::Online;
 use devicestate_core::recipe;
 use devicestate_core::session::Stored;
 
-use super::{settings, Error, Fleet, Result};
-use crate::store::{Ctx, HashKey, KeyType, RString};
+use super::fields::field;
+use super::settings::{self, MAX_TIMEOUT_MS};
+use super::{Error, Fleet, Result};
+use crate::store::{parse_u64, text, Ctx, HashKey, KeyType, RString};
 
 /// What every step needs; the rest is read where it is needed.
 pub struct Device {
@@ -19,6 +22,8 @@ pub struct Device {
     pub online: bool,
     /// The last sign of life; 0: never.
     pub last_seen: u64,
+    /// Whether the hash held it just as this number is written, when it was read.
+    pub last_seen_is_stored: bool,
     /// Since when the status is what it is.
     pub since: u64,
     /// The device's own timeout.
@@ -67,53 +72,61 @@ impl Device {
             return Ok(Found::Foreign);
         }
         let key = fleet.keys.state(id);
-        let device = match ctx.open_hash(&key) {
+        let hash = match ctx.open_hash(&key) {
             Err(found) => return Err(Error::wrong_type(key.bytes(), found, KeyType::Hash)),
             Ok(None) => return Ok(Found::Nothing),
-            Ok(Some(hash)) => Device::read(fleet, id, &hash),
+            Ok(Some(hash)) => hash,
         };
-        Ok(match device {
-            Some(device) => Found::Device(Box::new(Device { key, ..device })),
-            None => Found::Foreign,
-        })
+        let blank = Device::blank(id, key);
+        let device = blank.read(fleet, &hash).map(Box::new);
+        Ok(device.map_or(Found::Foreign, Found::Device))
     }
 
-    /// `None` when the hash says that it is another device.
-    fn read(fleet: &Fleet, id: &str, hash: &HashKey<'_>) -> Option<Device> {
-        let f = &fleet.fields;
-        let [version, status] = hash.get2([&f.shadow.version, &f.status]);
-        let last_seen = hash.get(&f.last_seen);
-        if hash
-            .get(&f.device_id)
-            .is_none_or(|stored| stored.bytes() != id.as_bytes())
-        {
-            return None;
-        }
-        let number = |field| hash.get(field).and_then(|value| value.to_u64());
-        let text = |field| {
-            hash.get(field)
-                .and_then(|value| String::from_utf8(value.bytes().to_vec()).ok())
-        };
-        Some(Device {
+    /// Before anything of it is read.
+    fn blank(id: &str, key: RString) -> Device {
+        Device {
             id: id.to_owned(),
-            // The caller has the key and puts it here.
-            key: RString::new(b""),
+            key,
             id_key: RString::new(id.as_bytes()),
-            device_type: text(&f.device_type).unwrap_or_else(|| UNKNOWN_TYPE.to_owned()),
-            online: status.is_some_and(|status| status.bytes() == ONLINE),
-            last_seen: last_seen
-                .and_then(|value| recipe::time_ms(value.bytes()))
-                .unwrap_or(0),
-            since: number(&f.status_since).unwrap_or(0),
-            // Whatever other hands wrote.
-            timeout: number(&f.timeout).map(|ms| ms.min(settings::MAX_TIMEOUT_MS)),
-            session: Stored {
-                session: number(&f.session),
-                seq: number(&f.seq),
-            },
-            from_recipe: version.is_none(),
-            version: version.and_then(|version| version.to_u64()).unwrap_or(0),
-        })
+            device_type: String::new(),
+            online: false,
+            last_seen: 0,
+            last_seen_is_stored: false,
+            since: 0,
+            timeout: None,
+            session: Stored::default(),
+            version: 0,
+            from_recipe: true,
+        }
+    }
+
+    /// `None` when the hash says that it is another device. Other hands may have written anything.
+    fn read(mut self, fleet: &Fleet, hash: &HashKey<'_>) -> Option<Device> {
+        let (mut is_it, mut device_type) = (false, None);
+        hash.read(&fleet.fields.of_device(), |name, value| {
+            let number = || parse_u64(value);
+            match name {
+                field::DEVICE_ID => is_it = value == self.id.as_bytes(),
+                field::DEVICE_TYPE => device_type = text(value).map(str::to_owned),
+                field::STATUS => self.online = value == ONLINE,
+                field::LAST_SEEN => {
+                    self.last_seen = recipe::time_ms(value).unwrap_or(0);
+                    let canonical = parse_i64(value).and_then(|ms| u64::try_from(ms).ok());
+                    self.last_seen_is_stored = canonical == Some(self.last_seen);
+                }
+                field::STATUS_SINCE => self.since = number().unwrap_or(0),
+                field::TIMEOUT => self.timeout = number().map(|ms| ms.min(MAX_TIMEOUT_MS)),
+                field::SESSION => self.session.session = number(),
+                field::SEQ => self.session.seq = number(),
+                field::VERSION => {
+                    self.from_recipe = false;
+                    self.version = number().unwrap_or(0);
+                }
+                _ => {}
+            }
+        });
+        self.device_type = device_type.unwrap_or_else(|| UNKNOWN_TYPE.to_owned());
+        is_it.then_some(self)
     }
 
     /// The timeout that counts, in milliseconds (0: none), and where it comes from.

@@ -47,7 +47,7 @@ impl ShadowFields {
     fn classic() -> ShadowFields {
         let field = |name: &str| RString::new(name.as_bytes());
         ShadowFields {
-            version: field("version"),
+            version: RString::new(field::VERSION),
             reported: field("reported_state"),
             desired: field("desired_state"),
             reported_meta: field("reported_meta"),
@@ -77,25 +77,53 @@ pub fn deleted_field(name: &str) -> RString {
     RString::new(format!("deleted:{name}").as_bytes())
 }
 
+/// The names of those that [`super::Device`] holds.
+pub mod field {
+    pub const VERSION: &[u8] = b"version";
+    pub const LAST_SEEN: &[u8] = b"last_seen";
+    pub const STATUS: &[u8] = b"status";
+    pub const DEVICE_ID: &[u8] = b"device_id";
+    pub const DEVICE_TYPE: &[u8] = b"device_type";
+    pub const STATUS_SINCE: &[u8] = b"status_since";
+    pub const TIMEOUT: &[u8] = b"timeout";
+    pub const SESSION: &[u8] = b"session";
+    pub const SEQ: &[u8] = b"seq";
+}
+
 impl Fields {
     pub fn new() -> Fields {
         let field = |name: &str| RString::new(name.as_bytes());
         Fields {
             shadow: ShadowFields::classic(),
-            last_seen: field("last_seen"),
-            status: field("status"),
-            device_id: field("device_id"),
-            device_type: field("device_type"),
-            status_since: field("status_since"),
+            last_seen: RString::new(field::LAST_SEEN),
+            status: RString::new(field::STATUS),
+            device_id: RString::new(field::DEVICE_ID),
+            device_type: RString::new(field::DEVICE_TYPE),
+            status_since: RString::new(field::STATUS_SINCE),
             registered_at: field("registered_at"),
             status_reason: field("status_reason"),
-            timeout: field("timeout"),
-            session: field("session"),
-            seq: field("seq"),
+            timeout: RString::new(field::TIMEOUT),
+            session: RString::new(field::SESSION),
+            seq: RString::new(field::SEQ),
             ignored: field("ignored"),
             ignored_reason: field("ignored_reason"),
             ignored_at: field("ignored_at"),
             metadata: field("metadata"),
         }
+    }
+
+    /// Those of [`field`].
+    pub fn of_device(&self) -> [&RString; 9] {
+        [
+            &self.shadow.version,
+            &self.last_seen,
+            &self.status,
+            &self.device_id,
+            &self.device_type,
+            &self.status_since,
+            &self.timeout,
+            &self.session,
+            &self.seq,
+        ]
     }
 }

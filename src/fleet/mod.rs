@@ -219,6 +219,12 @@ impl Fleet {
         !suspects.is_empty() && suspects.contains(id)
     }
 
+    /// Whether the server has expired a device's heartbeat key by itself; asked once.
+    fn forget_expiry(&self, id: &str) -> bool {
+        let mut expired = self.expired_by_server.borrow_mut();
+        !expired.is_empty() && expired.remove(id)
+    }
+
     /// Whether something is noted of a device: then nobody else changed its hash since.
     fn knows(&self, id: &str) -> bool {
         let note = self.deadlines.borrow().note(id).unwrap_or_default();

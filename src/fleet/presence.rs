@@ -173,6 +173,7 @@ pub fn go_offline(
     fleet.deadlines.borrow_mut().remove(&device.id);
 
     fleet.stats.went_offline.add(1);
+    record(ctx, fleet, device, reason, now);
     tell_offline(ctx, fleet, device, &touched.heartbeat, reason, now);
     alerts::follow(ctx, fleet, device, raised, now)
 }
@@ -186,8 +187,7 @@ pub(super) fn tell_offline(
     reason: &str,
     now: u64,
 ) {
-    record(ctx, fleet, device, reason, now);
-    let told_already = fleet.expired_by_server.borrow_mut().remove(&device.id);
+    let told_already = fleet.forget_expiry(&device.id);
     if settings::HEARTBEAT_KEYS.is_on() && !told_already {
         ctx.notify_expired(heartbeat);
     }
@@ -196,7 +196,7 @@ pub(super) fn tell_offline(
 }
 
 /// Puts a transition that just happened into the history, where that is wanted.
-fn record(ctx: &Ctx<'_>, fleet: &Fleet, device: &Device, reason: &str, now: u64) {
+pub(super) fn record(ctx: &Ctx<'_>, fleet: &Fleet, device: &Device, reason: &str, now: u64) {
     if settings::HISTORY_PRESENCE.is_on() {
         let entry = history::Entry::Presence {
             old: status_name(!device.online),
@@ -259,7 +259,7 @@ pub fn set_heartbeat_key(
     if !settings::HEARTBEAT_KEYS.is_on() {
         return Ok(());
     }
-    fleet.expired_by_server.borrow_mut().remove(&device.id);
+    fleet.forget_expiry(&device.id);
     let life = match device.effective_timeout(ctx, fleet).0 {
         0 => None,
         timeout => Some(timeout + HEARTBEAT_MARGIN_MS),

@@ -345,6 +345,7 @@ impl Device {
             device_type: device_type.to_owned(),
             online: false,
             last_seen: 0,
+            last_seen_is_stored: true,
             since: now,
             timeout: None,
             session: Default::default(),

@@ -172,7 +172,7 @@ impl Fleet {
 
     /// Reads the truth about one device: still alive, or gone.
     fn look(&self, ctx: &Ctx<'_>, id: &str, departures: &mut Departures, now: u64) -> Result<()> {
-        let mut is_suspect = self.suspects.borrow_mut().remove(id);
+        let mut is_suspect = self.is_suspect(id) && self.suspects.borrow_mut().remove(id);
         let device = match Device::find(ctx, self, id)? {
             Found::Foreign => {
                 // No device of ours: neither swept nor, by its heartbeats, kept alive.
@@ -185,7 +185,7 @@ impl Fleet {
         };
         let Some(mut device) = device else {
             self.deadlines.borrow_mut().remove(id);
-            self.expired_by_server.borrow_mut().remove(id);
+            self.forget_expiry(id);
             return Ok(());
         };
         if !self.is_settled(ctx, id) {

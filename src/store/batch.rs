@@ -7,22 +7,29 @@
 //! [`Ctx::srem_all`]: the caller does that when all is written, so that whoever reads because of one
 //! sees a whole step.
 
-use redis_module::raw;
-
 use super::call::ArgV;
 use super::effects::{add_entry, trim, WRITE};
+use super::followers::is_followed;
 use super::{api, Arg, CallError, Ctx, KeyType, RString};
 
+/// What became of entries that were to be appended to a stream.
+pub struct Appended {
+    pub count: usize,
+    /// Older ones went.
+    pub is_trimmed: bool,
+    /// Why the others were not.
+    pub error: Option<CallError>,
+}
+
 impl Ctx<'_> {
-    /// Appends entries to a stream that keeps about `maxlen` of them. An error says how many were
-    /// appended before it.
+    /// Appends entries to a stream that keeps about `maxlen` of them.
     pub fn append_all(
         &self,
         key: &RString,
         maxlen: u64,
         now_ms: u64,
         entries: &[Vec<Arg<'_>>],
-    ) -> Result<(), (usize, CallError)> {
+    ) -> Appended {
         let entries: Vec<ArgV> = entries.iter().map(|fields| ArgV::new(fields)).collect();
         let mut ids = Vec::with_capacity(entries.len());
         // SAFETY: live context and strings; the type is checked; nothing else happens before the
@@ -31,7 +38,11 @@ impl Ctx<'_> {
             let handle = api!(RedisModule_OpenKey)(self.raw, key.as_ptr(), WRITE);
             if !matches!(KeyType::of(handle), KeyType::Stream | KeyType::Missing) {
                 api!(RedisModule_CloseKey)(handle);
-                return Err((0, CallError::wrong_type()));
+                return Appended {
+                    count: 0,
+                    is_trimmed: false,
+                    error: Some(CallError::wrong_type()),
+                };
             }
             ids.extend(
                 entries
@@ -51,26 +62,38 @@ impl Ctx<'_> {
                 &[Arg::Str(key), "MAXLEN".into(), "=".into(), kept.into()],
             );
         }
-        for _ in &ids {
-            self.notify_class(raw::REDISMODULE_NOTIFY_STREAM, c"xadd", key);
-        }
-        if kept.is_some() {
-            self.notify_class(raw::REDISMODULE_NOTIFY_STREAM, c"xtrim", key);
-        }
         self.touched(key);
-        match ids.len() {
-            all if all == entries.len() => Ok(()),
-            some => Err((some, CallError::no_more_ids())),
+        Appended {
+            count: ids.len(),
+            is_trimmed: kept.is_some(),
+            error: (ids.len() < entries.len()).then(CallError::no_more_ids),
         }
     }
 
     /// Sets fields of a hash: fields and values.
     pub fn set_fields(&self, key: &RString, fields: &[Arg<'_>]) -> Result<(), CallError> {
-        let args = ArgV::new(&[&[Arg::Str(key)], fields].concat());
+        self.set_changed_fields(key, fields, &[])
+    }
+
+    /// Sets fields of a hash, and tells followers of others too: those are here already as they shall
+    /// be, and followers may not know it.
+    pub fn set_changed_fields(
+        &self,
+        key: &RString,
+        changed: &[Arg<'_>],
+        unchanged: &[Arg<'_>],
+    ) -> Result<(), CallError> {
+        let changed = ArgV::new(changed);
         // SAFETY: live context and strings.
-        unsafe { self.write_fields(key, &args.raw()[1..]) }?;
-        // SAFETY: `args` lives.
-        unsafe { self.replicate_argv(c"HSET", args.raw()) };
+        unsafe { self.write_fields(key, changed.raw()) }?;
+        if !is_followed() {
+            self.count_change();
+            return Ok(());
+        }
+        let unchanged = ArgV::new(unchanged);
+        let args = [&[key.as_ptr()], changed.raw(), unchanged.raw()].concat();
+        // SAFETY: all of them live.
+        unsafe { self.replicate_argv(c"HSET", &args) };
         Ok(())
     }
 

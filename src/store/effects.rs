@@ -192,7 +192,7 @@ impl Ctx<'_> {
 
     /// Instead of replicating to nobody: the server drops it, and counts the change towards the next
     /// RDB file. (In a timer there is no command to drop; its calls count.)
-    fn count_change(&self) {
+    pub(super) fn count_change(&self) {
         if self.is_timer {
             return;
         }

@@ -5,6 +5,7 @@ use std::ffi::{c_char, c_int, c_void, CStr};
 use redis_module::raw;
 
 use super::call::Doing;
+use super::echo::send_inside;
 use super::followers::follow;
 use super::{api, guarded, Ctx, RString};
 
@@ -78,6 +79,9 @@ extern "C" fn keyspace_entry<L: Listener>(
     key: *mut raw::RedisModuleString,
 ) -> c_int {
     let doing = Doing::now();
+    if doing == Doing::Notifying {
+        guarded(send_inside);
+    }
     let is_of_value =
         class == raw::REDISMODULE_NOTIFY_STREAM || class == raw::REDISMODULE_NOTIFY_HASH;
     if is_of_value && doing != Doing::Nothing {

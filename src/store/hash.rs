@@ -1,10 +1,13 @@
 //! Hashes through the key API: what the hot path and bulk reads use instead of calls.
 
+use std::ffi::c_void;
 use std::marker::PhantomData;
 use std::ptr;
 
 use redis_module::raw;
 
+use super::entry::guarded;
+use super::rstring::bytes_of;
 use super::{api, Ctx, KeyType, RString};
 
 /// An open key. No other command may run while it is open.
@@ -83,6 +86,34 @@ impl HashKey<'_> {
         }
     }
 
+    /// Tells `each` these fields and their values, as far as they are there. Others may be told too, and
+    /// any of them twice: a small hash is read in one go, which costs less than to look for eight
+    /// fields, and more so if some of them are missing.
+    pub fn read(&self, fields: &[&RString], mut each: impl FnMut(&[u8], &[u8])) {
+        if self.scan_once(&mut each) {
+            return;
+        }
+        for field in fields {
+            if let Some(value) = self.get(field) {
+                each(field.bytes(), value.bytes());
+            }
+        }
+    }
+
+    /// Tells the fields that one step of a scan comes by; whether those were all of them. They are if
+    /// the server keeps the hash in one piece.
+    fn scan_once<F: FnMut(&[u8], &[u8])>(&self, each: &mut F) -> bool {
+        // SAFETY: an open hash; a cursor that is freed here; the callback gets `each`, which lives for
+        // the call and is not used by anybody else meanwhile.
+        unsafe {
+            let cursor = api!(RedisModule_ScanCursorCreate)();
+            let each = ptr::from_mut(each).cast::<c_void>();
+            let more = api!(RedisModule_ScanKey)(self.raw, cursor, Some(field_entry::<F>), each);
+            api!(RedisModule_ScanCursorDestroy)(cursor);
+            more == 0
+        }
+    }
+
     /// Sets a field. Neither replicated nor notified: the caller does both.
     pub fn set(&self, field: &RString, value: &RString) {
         // SAFETY: a hash opened for writing; one pair, ended by null.
@@ -96,4 +127,20 @@ impl HashKey<'_> {
             );
         }
     }
+}
+
+unsafe extern "C" fn field_entry<F: FnMut(&[u8], &[u8])>(
+    _: *mut raw::RedisModuleKey,
+    field: *mut raw::RedisModuleString,
+    value: *mut raw::RedisModuleString,
+    each: *mut c_void,
+) {
+    if value.is_null() {
+        // The key is no hash.
+        return;
+    }
+    // SAFETY: what `scan_once` passed, and two strings that live for the call.
+    let (each, field, value) =
+        unsafe { (&mut *each.cast::<F>(), bytes_of(field), bytes_of(value)) };
+    guarded(|| each(field, value));
 }

@@ -1,6 +1,6 @@
 //! The deadline index: which device is due first.
 //!
-//! A binary heap of (deadline, slot) over the records of devices, and a hash table from id to slot. A
+//! A heap of (deadline, slot) over the records of devices, and a hash table from id to slot. A
 //! heap entry is valid only while its slot carries the same deadline, so moving or forgetting a
 //! device costs no search in the heap; what is left behind is dropped when it comes up, or in one
 //! sweep once more than half of the heap is dead.
@@ -10,33 +10,25 @@
 //!
 //! Each device may carry a small note of what its owner knows of it: it costs nothing more to find.
 
-use std::cmp::Reverse;
-use std::collections::BinaryHeap;
 use std::hash::BuildHasher;
 use std::marker::PhantomData;
 
 use hashbrown::{DefaultHashBuilder, HashTable};
 
+use self::heap::{Due, Heap};
 use self::records::{Records, Slot, NEVER};
 
+mod heap;
 mod records;
 
 /// Heaps smaller than this are not worth compacting.
 const COMPACT_ABOVE: usize = 1024;
 
-/// When to look at a slot. Packed, or a quarter of the heap would be padding.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-#[repr(C, packed(4))]
-struct Due {
-    deadline: u64,
-    slot: Slot,
-}
-
 /// See the module's comment. Deadlines are milliseconds since the Unix epoch; one that is more than
 /// 8 900 years from it is taken to be that.
 #[derive(Default)]
 pub struct Deadlines<N = u32> {
-    heap: BinaryHeap<Reverse<Due>>,
+    heap: Heap,
     records: Records,
     slots: HashTable<Slot>,
     hasher: DefaultHashBuilder,
@@ -75,7 +67,7 @@ impl<N: Default + From<u32> + Into<u32>> Deadlines<N> {
         };
         self.records.set_deadline(slot, deadline);
         if deadline != NEVER {
-            self.heap.push(Reverse(Due { deadline, slot }));
+            self.heap.push(Due { deadline, slot });
         }
         self.compact();
     }
@@ -133,7 +125,7 @@ impl<N: Default + From<u32> + Into<u32>> Deadlines<N> {
     /// deadline. It stays known, without a deadline, until it is scheduled or removed.
     pub fn pop_due(&mut self, now: u64, id: &mut String) -> Option<u64> {
         loop {
-            let Due { deadline, slot } = self.first()?;
+            let Due { deadline, slot } = self.heap.first()?;
             if deadline > now {
                 return None;
             }
@@ -149,22 +141,19 @@ impl<N: Default + From<u32> + Into<u32>> Deadlines<N> {
 
     /// The earliest deadline there may be; a little too early when that entry is dead.
     pub fn next_deadline(&self) -> Option<u64> {
-        self.first().map(|first| first.deadline)
+        self.heap.first().map(|first| first.deadline)
     }
 
     /// Makes every device that is known due at once, so that all are looked at afresh.
     pub fn look_at_all(&mut self) {
-        self.heap.clear();
         for slot in &self.slots {
             self.records.set_deadline(*slot, 0);
         }
-        let all = self.slots.iter();
-        self.heap.extend(all.map(|slot| {
-            Reverse(Due {
-                deadline: 0,
-                slot: *slot,
-            })
-        }));
+        let due = |slot: &Slot| Due {
+            deadline: 0,
+            slot: *slot,
+        };
+        self.heap.replace(self.slots.iter().map(due));
     }
 
     /// Forgets everything.
@@ -174,13 +163,7 @@ impl<N: Default + From<u32> + Into<u32>> Deadlines<N> {
 
     /// The memory held, in bytes, ids included.
     pub fn memory_usage(&self) -> usize {
-        self.heap.capacity() * size_of::<Reverse<Due>>()
-            + self.records.memory_usage()
-            + self.slots.allocation_size()
-    }
-
-    fn first(&self) -> Option<Due> {
-        self.heap.peek().map(|Reverse(first)| *first)
+        self.heap.memory_usage() + self.records.memory_usage() + self.slots.allocation_size()
     }
 
     fn find(&self, id: &str) -> Option<Slot> {
@@ -203,8 +186,7 @@ impl<N: Default + From<u32> + Into<u32>> Deadlines<N> {
         if self.heap.len() > COMPACT_ABOVE && self.heap.len() > 2 * self.slots.len() {
             let records = &self.records;
             self.heap
-                .retain(|Reverse(due)| records.deadline(due.slot) == due.deadline);
-            self.heap.shrink_to(2 * self.heap.len());
+                .retain(|due| records.deadline(due.slot) == due.deadline);
         }
     }
 }

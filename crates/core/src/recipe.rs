@@ -1,15 +1,22 @@
 //! What the plain recipe wrote: device hashes made by hand, with times in float seconds.
 
+use crate::digits::parse_u64;
+
 /// A point in time as whole milliseconds since the Unix epoch, from either form: the recipe's
 /// seconds (with a dot, or below 1e11) or milliseconds. `None` when it is no time at all.
 pub fn time_ms(text: &[u8]) -> Option<u64> {
     const SECONDS_BELOW: u64 = 100_000_000_000;
+    let whole = |number| match number {
+        n if n < SECONDS_BELOW => n * 1_000,
+        n => n,
+    };
+    if let Some(number) = parse_u64(text) {
+        return Some(whole(number));
+    }
     let text = std::str::from_utf8(text).ok()?;
-    if let Ok(number) = text.parse::<u64>() {
-        return match number {
-            n if n < SECONDS_BELOW => Some(n * 1_000),
-            n => Some(n),
-        };
+    if let Ok(number) = text.parse() {
+        // With a plus.
+        return Some(whole(number));
     }
     let seconds: f64 = text.parse().ok()?;
     let ms = seconds * 1_000.0;

@@ -93,6 +93,79 @@ fn everybody_is_told_of_a_crowd_in_the_order_of_the_stream() {
     assert_told_once(&mut con);
 }
 
+/// Whoever listens to the classes of the server's own events hears of each write, and once.
+#[test]
+fn each_notification_of_a_crowd_is_heard_once() {
+    let server = quick();
+    let mut con = server.connection();
+    let names = crowd(&mut con);
+    cmd!(con, "CONFIG SET notify-keyspace-events KEAd").text();
+    let heard = Subscriber::patterns(&server, &["__keyevent@0__:*"]);
+    die(&mut con);
+    wait_for_offline(&mut con, MANY);
+    let keys = |prefix: &str| names.iter().map(|id| format!("{prefix}{id}")).collect();
+    let wanted: [(&str, Vec<String>); 5] = [
+        ("hset", keys("device:state:")),
+        ("del", keys("device:heartbeat:")),
+        ("expired", keys("device:heartbeat:")),
+        ("device.offline", keys("device:state:")),
+        ("xadd", vec!["devices:events".to_owned(); MANY]),
+    ];
+    let payloads = |event: &str| {
+        let mut keys = heard.payloads(&format!("__keyevent@0__:{event}"));
+        // A set of nobody is deleted.
+        keys.retain(|key| !key.starts_with("devices:online"));
+        keys
+    };
+    wait_for("all of them", SOON, || {
+        wanted
+            .iter()
+            .all(|(event, _)| payloads(event).len() >= MANY)
+    });
+    for (event, keys) in wanted {
+        assert_eq!(payloads(event), keys, "{event}");
+    }
+}
+
+/// Hashes are read in one go if they are small, and they hold more than what is read.
+#[test]
+fn devices_of_large_hashes_and_hashes_by_other_hands_go_with_the_others() {
+    let server = quick();
+    let mut con = server.connection();
+    let names = crowd(&mut con);
+    for id in &names[..40] {
+        let more: Vec<String> = (0..600).map(|i| format!("more-{i} {i}")).collect();
+        let line = format!("HSET device:state:{id} {}", more.join(" "));
+        cmd!(con, &line).int();
+    }
+    // A time in other words: it is written as a number when the device goes.
+    let seen = cmd!(
+        con,
+        "HGET",
+        format!("device:state:{}", names[50]),
+        "last_seen"
+    )
+    .text();
+    for (id, text) in [
+        (&names[50], format!("00{seen}")),
+        (&names[51], format!("+{seen}")),
+        (&names[52], format!("{}.{}", &seen[..10], &seen[10..])),
+    ] {
+        cmd!(con, "HSET", format!("device:state:{id}"), "last_seen", text).int();
+    }
+    let replica = crate::replication::replica_of(&server);
+    die(&mut con);
+    wait_for_offline(&mut con, MANY);
+    for id in &names[50..53] {
+        let stored = cmd!(con, "HGET", format!("device:state:{id}"), "last_seen").text();
+        assert_eq!(stored, seen, "{id}");
+    }
+    assert_eq!(offline(&mut con).len(), MANY);
+    crate::replication::assert_same(&server, &replica);
+    assert_consistent(&mut con);
+    assert_told_once(&mut con);
+}
+
 #[test]
 fn who_can_not_be_written_stays_online_and_the_others_go() {
     // What is made wrong, whom that keeps, and what mends it.

@@ -74,6 +74,24 @@ fn within_the_interval_replicas_are_told_of_changes_only() {
     assert_consistent(&mut r);
 }
 
+/// The index of offline devices is sorted by it, on replicas too.
+#[test]
+fn whose_time_is_up_is_told_with_its_last_sign_of_life() {
+    let (master, replica) = pair("1h");
+    let mut con = master.connection();
+    cmd!(con, "DEVICE.HEARTBEAT d").items();
+    wait_for_the_clock();
+    beat(&mut con, "d");
+    wait_for_the_clock();
+    let shorter = "CONFIG SET devicestate.heartbeat-timeout 100";
+    cmd!(con, shorter).text();
+    wait_for("it is offline", SOON, || {
+        cmd!(con, "DEVICE.COUNT OFFLINE").int() == 1
+    });
+    assert_same(&master, &replica);
+    assert_consistent(&mut replica.connection());
+}
+
 #[test]
 fn after_a_promotion_a_device_that_goes_on_beating_stays_online() {
     let (mut master, replica) = pair("1h");
