@@ -95,6 +95,16 @@ pub fn counts(devices: usize) -> Vec<Question> {
             format!("DEVICE.COUNT OFFLINE STALE {STALE}"),
             devices - online,
         ),
+        question(
+            "stale",
+            format!("DEVICE.COUNT STALE {STALE}"),
+            devices - online,
+        ),
+        question(
+            "stale_online",
+            format!("DEVICE.COUNT ONLINE STALE {STALE}"),
+            0,
+        ),
     ]
 }
 
@@ -126,7 +136,6 @@ pub fn pages() -> Vec<Question> {
 pub fn slow(devices: usize) -> Vec<Question> {
     let count = |fits: &dyn Fn(usize) -> bool| (0..devices).filter(|n| fits(*n)).count();
     let both = count(&|n| n % TYPES == 3 && !is_offline(n));
-    let offline = count(&is_offline);
     let odd = count(&|n| is_out_of_sync(n) && !is_offline(n));
     vec![
         question(
@@ -135,6 +144,6 @@ pub fn slow(devices: usize) -> Vec<Question> {
             both,
         ),
         question("outofsync_online", "DEVICE.COUNT OUTOFSYNC ONLINE", odd),
-        question("stale", format!("DEVICE.COUNT STALE {STALE}"), offline),
+        question("stale_all", "DEVICE.COUNT STALE 0", devices),
     ]
 }

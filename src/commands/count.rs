@@ -15,7 +15,7 @@ impl Command for Count {
     const SPEC: Spec = Spec {
         name: "device.count",
         summary: "Counts the devices that fit all filters",
-        complexity: "O(1); with STALE O(N) in the devices that are online, with STALE and TYPE O(N) in the stale ones too; OUTOFSYNC with others O(N) in those out of sync",
+        complexity: "O(1); with STALE O(N) in the online devices that may be stale, with STALE and TYPE O(N) in the stale offline ones too; OUTOFSYNC with others O(N) in those out of sync",
         since: "0.1.0",
         arity: -1,
         flags: "readonly",

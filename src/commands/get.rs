@@ -1,7 +1,7 @@
 //! `DEVICE.GET id [field ...]`
 
 use super::{reply_state, Args, Command};
-use crate::fleet::{listing, Fleet, Result};
+use crate::fleet::{state, Fleet, Result};
 use crate::store::command::{ArgKind, ArgSpec, KeyUse, Keys, Spec};
 use crate::store::Ctx;
 
@@ -33,14 +33,20 @@ impl Command for Get {
         }
         args.finish()?;
 
-        match listing::state(ctx, fleet, id)? {
+        if fields.is_empty() {
+            match state::all(ctx, fleet, id)? {
+                None => ctx.reply_null(),
+                Some(state) => reply_state(ctx, &state),
+            }
+            return Ok(());
+        }
+        match state::fields(ctx, fleet, id, &fields)? {
             None => ctx.reply_null(),
-            Some(state) if fields.is_empty() => reply_state(ctx, &state),
-            Some(state) => {
-                ctx.reply_array(fields.len());
-                for wanted in fields {
-                    match state.iter().find(|(field, _)| field == wanted) {
-                        Some((_, value)) => ctx.reply_bytes(value),
+            Some(values) => {
+                ctx.reply_array(values.len());
+                for value in values {
+                    match value {
+                        Some(value) => ctx.reply_bytes(value.bytes()),
                         None => ctx.reply_null(),
                     }
                 }

@@ -4,7 +4,7 @@ use super::{reply_state, require, Args, Command};
 use crate::fleet::error::Error;
 use crate::fleet::listing::{self, Filter};
 use crate::fleet::pages::Position;
-use crate::fleet::{Fleet, Result};
+use crate::fleet::{state, Fleet, Result};
 use crate::store::acl::Access;
 use crate::store::command::{ArgKind, ArgSpec, Keys, Spec};
 use crate::store::Ctx;
@@ -102,7 +102,7 @@ impl Command for List {
         if with_state {
             let mut states = Vec::with_capacity(ids.len());
             for id in &ids {
-                states.extend(listing::state(ctx, fleet, id).ok().flatten());
+                states.extend(state::all(ctx, fleet, id).ok().flatten());
             }
             ctx.reply_array(states.len());
             states.iter().for_each(|state| reply_state(ctx, state));

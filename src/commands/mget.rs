@@ -1,7 +1,7 @@
 //! `DEVICE.MGET id [id ...]`
 
 use super::{reply_state, Args, Command};
-use crate::fleet::{listing, Fleet, Result};
+use crate::fleet::{state, Fleet, Result};
 use crate::store::command::{ArgKind, ArgSpec, KeyUse, Keys, Spec};
 use crate::store::Ctx;
 
@@ -24,7 +24,7 @@ impl Command for Mget {
     fn run(ctx: &Ctx<'_>, fleet: &Fleet, mut args: Args<'_>) -> Result<()> {
         let mut states = Vec::with_capacity(args.left());
         while args.left() > 0 {
-            states.push(listing::state(ctx, fleet, args.next_id()?)?);
+            states.push(state::all(ctx, fleet, args.next_id()?)?);
         }
         args.finish()?;
 

@@ -199,7 +199,7 @@ fn user_key(user: &str) -> RString {
 }
 
 /// A device as a map of all its fields.
-fn reply_state(ctx: &Ctx<'_>, state: &fleet::listing::State) {
+fn reply_state(ctx: &Ctx<'_>, state: &fleet::state::State) {
     ctx.reply_map(state.len());
     for (field, value) in state {
         ctx.reply_bytes(field);

@@ -1,7 +1,7 @@
 //! `DEVICE.WHY id`
 
 use super::{Args, Command};
-use crate::fleet::{listing, Device, Fleet, Result};
+use crate::fleet::{state, Device, Fleet, Result};
 use crate::store::command::{ArgKind, ArgSpec, KeyUse, Keys, Spec};
 use crate::store::Ctx;
 
@@ -58,7 +58,7 @@ fn explain(ctx: &Ctx<'_>, fleet: &Fleet, device: &Device) -> [(&'static str, Val
     let f = &fleet.fields;
     let ignored = device.number(ctx, &f.ignored).unwrap_or(0);
     let (timeout, source) = device.effective_timeout(ctx, fleet);
-    let deadline = listing::deadline(ctx, fleet, device, now);
+    let deadline = state::deadline(ctx, fleet, device, now);
     let silence_ends = device.last_seen.max(device.since).saturating_add(timeout);
     let held_by = match fleet.hearing().deaf() {
         Some(deaf) => Value::Text(deaf.name().to_owned()),

@@ -111,7 +111,8 @@ impl Departures {
             deadlines.remove(&departure.device.id);
         }
         drop(deadlines);
-        ctx.notify_appended(&fleet.keys.events, &appended, || {
+        let events = &self.indexes(fleet).events;
+        ctx.notify_appended(events, &appended, || {
             for departure in &self.waiting {
                 departure.tell(ctx, fleet, now);
             }

@@ -4,7 +4,7 @@ use devicestate_core::shadow::document::write_string;
 
 use super::sweeper::Trouble;
 use super::{settings, Device, Fleet, Result};
-use crate::store::{named, pair, Arg, Ctx, RString};
+use crate::store::{named, Arg, Ctx, RString};
 
 /// What is larger than this, in bytes, is left out of stream entries.
 pub const LARGEST_IN_STREAM: usize = 1_024;
@@ -32,22 +32,32 @@ pub fn append(
 
 /// The entry of a device that went offline, for whoever appends many: `stamp` is the time as text.
 pub fn offline<'a>(device: &'a Device, stamp: &'a RString, reason: &'static str) -> Vec<Arg<'a>> {
-    let mut fields = [
-        pair(Arg::Name("type"), Arg::Name("offline")),
-        pair(Arg::Name("device_id"), &device.id_key),
-        pair(Arg::Name("timestamp"), stamp),
-        pair(Arg::Name("status"), Arg::Name("offline")),
-        pair(Arg::Name("reason"), Arg::Name(reason)),
-    ]
-    .concat();
-    if let Some(session) = device.session.session {
-        fields.extend(named("session", session));
-    }
+    let mut fields = head(Arg::Name("offline"), &device.id_key, stamp);
+    let more = of_transition(device, Arg::Name("offline"), Arg::Name(reason));
+    fields.extend(
+        more.into_iter()
+            .flat_map(|(name, value)| named(name, value)),
+    );
+    fields
+}
+
+/// What the entry of a transition says beside its head.
+pub fn of_transition<'a>(
+    device: &Device,
+    status: Arg<'a>,
+    reason: Arg<'a>,
+) -> Vec<(&'static str, Arg<'a>)> {
+    let mut fields = vec![("status", status), ("reason", reason)];
+    fields.extend(device.session.session.map(|n| ("session", n.into())));
     fields
 }
 
 /// What every entry of the fleet's streams begins with.
-fn head<'a>(kind: &'a str, id: &'a str, now: u64) -> Vec<Arg<'a>> {
+fn head<'a>(
+    kind: impl Into<Arg<'a>>,
+    id: impl Into<Arg<'a>>,
+    now: impl Into<Arg<'a>>,
+) -> Vec<Arg<'a>> {
     [
         named("type", kind),
         named("device_id", id),

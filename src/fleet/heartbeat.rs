@@ -309,6 +309,7 @@ fn stay_online(
     hset.extend_from_slice(fields);
     ctx.hset(&device.key, &hset)?;
     device.last_seen = now;
+    fleet.clock_reads(now);
     let timeout_changed = device.effective_timeout(ctx, fleet).0 != timeout_before;
     if timeout_changed {
         presence::renew_heartbeat_key(ctx, fleet, device)?;

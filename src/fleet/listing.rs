@@ -7,8 +7,10 @@ use super::device::status_name;
 use super::keys::Indexes;
 use super::pages::{self, Entry, Position};
 use super::presence::expect;
-use super::{settings, Device, Error, Fleet, Result};
-use crate::store::{Arg, Ctx, KeyType, RString};
+use super::state::{in_ms, is};
+use super::unseen::Among;
+use super::{Error, Fleet, Result};
+use crate::store::{Arg, Ctx, HashKey, KeyType, RString};
 
 /// What is asked for; filters combine.
 #[derive(Debug, Default, Clone)]
@@ -102,29 +104,50 @@ impl<'a> Walk<'a> {
             pages::of_offline(self.ctx, &self.indexes.offline, after, self.seen_by, count)?;
         let next = match last {
             Some(last) => Position::Offline(last),
-            None if self.filter.online.is_none() => Position::Online(0),
+            None if self.filter.online.is_none() && !self.nobody_online_fits() => {
+                Position::Online(0)
+            }
             None => Position::End,
         };
         Ok((next, ids))
     }
 
-    fn set(&self, by_time: bool, cursor: u64, count: u64) -> Result<(Position, Vec<String>)> {
+    /// The set that is walked, all of it or (by time) what comes after the offline devices.
+    fn set_key(&self, by_time: bool) -> Set<'a> {
         let indexes = self.indexes;
         let online = by_time || self.filter.online == Some(true);
-        let of_type;
-        let set = match (&self.filter.device_type, online) {
-            _ if self.filter.out_of_sync && !by_time => &indexes.out_of_sync,
-            (Some(device_type), true) => {
-                of_type = indexes.online_of_type(device_type);
-                &of_type
-            }
-            (Some(device_type), false) => {
-                of_type = indexes.of_type(device_type);
-                &of_type
-            }
-            (None, true) => &indexes.online,
-            (None, false) => &indexes.registered,
-        };
+        match (&self.filter.device_type, online) {
+            _ if self.filter.out_of_sync && !by_time => Set::Known(&indexes.out_of_sync),
+            (Some(device_type), true) => Set::OfType(indexes.online_of_type(device_type)),
+            (Some(device_type), false) => Set::OfType(indexes.of_type(device_type)),
+            (None, true) => Set::Known(&indexes.online),
+            (None, false) => Set::Known(&indexes.registered),
+        }
+    }
+
+    /// Among which devices those that are online are looked for.
+    fn among(&self) -> Among {
+        match self.filter.device_type {
+            Some(_) => Among::OnlineOfType,
+            None => Among::Online,
+        }
+    }
+
+    /// Whether it is known without a look that no device that is online is stale.
+    fn nobody_online_fits(&self) -> bool {
+        self.seen_by.is_some_and(|moment| {
+            let (ctx, among) = (self.ctx, self.among());
+            self.fleet.all_online_were_seen_after(ctx, among, moment)
+        })
+    }
+
+    fn set(&self, by_time: bool, cursor: u64, count: u64) -> Result<(Position, Vec<String>)> {
+        let set = self.set_key(by_time);
+        let set = set.key();
+        if by_time && self.nobody_online_fits() {
+            expect(self.ctx, set, KeyType::Set)?;
+            return Ok((Position::End, Vec::new()));
+        }
         let (cursor, ids) = pages::of_set(self.ctx, set, cursor, count)?;
         let next = match (cursor, by_time) {
             (0, _) => Position::End,
@@ -146,34 +169,81 @@ impl<'a> Walk<'a> {
         Ok(total)
     }
 
+    /// How many devices fit that are online and were not seen after this moment; the filter asks for
+    /// nothing but these, and maybe their type.
+    fn count_online(&self, moment: u64) -> Result<u64> {
+        let set = self.set_key(true);
+        expect(self.ctx, set.key(), KeyType::Set)?;
+        let mut total = 0;
+        let look = |id: &str| {
+            let Some(hash) = self.open(id) else {
+                return Ok(None);
+            };
+            let last_seen = self.last_seen(&hash);
+            let fits = last_seen <= moment && self.fits_but_for_time(&hash);
+            drop(hash);
+            let member = [Arg::Str(set.key()), id.into()];
+            if fits && self.ctx.read(c"SISMEMBER", &member)?.int() == 1 {
+                total += 1;
+            }
+            Ok(Some(last_seen))
+        };
+        match self
+            .fleet
+            .look_at_unseen(self.ctx, self.among(), moment, look)?
+        {
+            true => Ok(total),
+            false => self.count(),
+        }
+    }
+
     /// What the hash of a candidate says.
     fn fits(&self, id: &str) -> bool {
-        if devicestate_core::name::check(id.as_bytes()).is_err() {
-            return false;
-        }
-        let (f, filter) = (&self.fleet.fields, self.filter);
+        self.open(id).is_some_and(|hash| {
+            self.fits_but_for_time(&hash)
+                && self
+                    .seen_by
+                    .is_none_or(|moment| self.last_seen(&hash) <= moment)
+        })
+    }
+
+    /// The hash of a device, unless it says that it is another's.
+    fn open(&self, id: &str) -> Option<HashKey<'a>> {
+        devicestate_core::name::check(id.as_bytes()).ok()?;
         let key = self.fleet.keys.state(id);
-        let Ok(Some(hash)) = self.ctx.open_hash(&key) else {
-            return false;
-        };
-        let is = |field: &RString, wanted: &str| {
-            hash.get(field)
-                .is_some_and(|value| value.bytes() == wanted.as_bytes())
-        };
-        let last_seen = || {
-            let value = hash.get(&f.last_seen);
-            value
-                .and_then(|v| devicestate_core::recipe::time_ms(v.bytes()))
-                .unwrap_or(0)
-        };
+        let hash = self.ctx.open_hash(&key).ok()??;
+        let is_its_own = is(&hash, &self.fleet.fields.device_id, id);
+        is_its_own.then_some(hash)
+    }
+
+    fn fits_but_for_time(&self, hash: &HashKey<'_>) -> bool {
+        let (f, filter) = (&self.fleet.fields, self.filter);
         let device_type = filter.device_type.as_ref();
-        is(&f.device_id, id)
-            && filter
-                .online
-                .is_none_or(|online| is(&f.status, status_name(online)))
-            && device_type.is_none_or(|t| is(&f.device_type, t))
+        filter
+            .online
+            .is_none_or(|online| is(hash, &f.status, status_name(online)))
+            && device_type.is_none_or(|t| is(hash, &f.device_type, t))
             && (!filter.out_of_sync || hash.get(&f.shadow.delta).is_some())
-            && self.seen_by.is_none_or(|limit| last_seen() <= limit)
+    }
+
+    fn last_seen(&self, hash: &HashKey<'_>) -> u64 {
+        let value = hash.get(&self.fleet.fields.last_seen);
+        value.map_or(0, |value| in_ms(value.bytes()))
+    }
+}
+
+/// The key of an index.
+enum Set<'a> {
+    Known(&'a RString),
+    OfType(RString),
+}
+
+impl Set<'_> {
+    fn key(&self) -> &RString {
+        match self {
+            Set::Known(key) => key,
+            Set::OfType(key) => key,
+        }
     }
 }
 
@@ -215,31 +285,31 @@ fn count_in(
         (Some(t), Some(false), None) => {
             Ok(size(&indexes.of_type(t))?.saturating_sub(size(&indexes.online_of_type(t))?))
         }
-        (None, online, Some(stale)) => {
+        (_, online, Some(stale)) => {
+            let of_status = |online| Filter {
+                online: Some(online),
+                ..filter.clone()
+            };
             let seen_by = now.saturating_sub(stale);
-            let offline = match online {
-                Some(true) => 0,
-                _ => ctx
-                    .read(
-                        c"ZCOUNT",
-                        &[Arg::Str(&indexes.offline), "-inf".into(), seen_by.into()],
-                    )?
-                    .int(),
-            };
-            let online = match online {
-                Some(false) => 0,
-                _ => {
-                    let filter = Filter {
-                        online: Some(true),
-                        ..filter.clone()
-                    };
-                    Walk::new(ctx, fleet, indexes, &filter, now).count()?
-                }
-            };
-            Ok(offline + online)
+            let mut total = 0;
+            if online != Some(true) {
+                total += match filter.device_type {
+                    None => count_offline(ctx, &indexes.offline, seen_by)?,
+                    Some(_) => Walk::new(ctx, fleet, indexes, &of_status(false), now).count()?,
+                };
+            }
+            if online != Some(false) {
+                total += Walk::new(ctx, fleet, indexes, &of_status(true), now).count_online(seen_by)?;
+            }
+            Ok(total)
         }
-        (Some(_), _, Some(_)) => Walk::new(ctx, fleet, indexes, filter, now).count(),
     }
+}
+
+/// How many offline devices were seen at `seen_by` at the latest.
+fn count_offline(ctx: &Ctx<'_>, offline: &RString, seen_by: u64) -> Result<u64> {
+    let range = [offline.into(), "-inf".into(), seen_by.into()];
+    Ok(ctx.read(c"ZCOUNT", &range)?.int())
 }
 
 /// How many elements an index has; refuses a key of another type.
@@ -249,40 +319,4 @@ fn size_of(ctx: &Ctx<'_>, index: &RString, wanted: KeyType) -> Result<u64> {
         (found, size) if found == wanted => Ok(size),
         (found, _) => Err(Error::wrong_type(index.bytes(), found, wanted)),
     }
-}
-
-/// Fields and values of a hash.
-pub type State = Vec<(Vec<u8>, Vec<u8>)>;
-
-/// The whole hash of a device, field by field, with times in milliseconds even where the plain
-/// recipe or its old writers put seconds; `None` when it is unknown.
-pub fn state(ctx: &Ctx<'_>, fleet: &Fleet, id: &str) -> Result<Option<State>> {
-    let Some(device) = Device::load(ctx, fleet, id)? else {
-        return Ok(None);
-    };
-    let reply = ctx.read(c"HGETALL", &[Arg::Str(&device.key)])?;
-    let f = &fleet.fields;
-    let fields = reply.pairs().map(|(field, value)| {
-        let value = if field == f.last_seen.bytes() {
-            device.last_seen.to_string().into_bytes()
-        } else if field == f.registered_at.bytes() {
-            let ms = devicestate_core::recipe::time_ms(value).unwrap_or(0);
-            ms.to_string().into_bytes()
-        } else {
-            value.to_vec()
-        };
-        (field.to_vec(), value)
-    });
-    Ok(Some(fields.collect()))
-}
-
-/// When a device that is online will be due, in milliseconds since the Unix epoch. Devices of the
-/// plain recipe never are before they are adopted.
-pub fn deadline(ctx: &Ctx<'_>, fleet: &Fleet, device: &Device, now: u64) -> Option<u64> {
-    let grace = settings::RESTART_GRACE.value();
-    if !device.online || device.from_recipe {
-        return None;
-    }
-    let online = device.as_online(ctx, fleet);
-    online.deadline(now, &fleet.hearing_of(&device.id), grace)
 }

@@ -22,9 +22,11 @@ pub mod registry;
 pub mod settings;
 pub mod shadow;
 mod slots;
+pub mod state;
 pub mod stats;
 pub mod sweeper;
 pub mod types;
+mod unseen;
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashSet;
@@ -54,6 +56,10 @@ pub struct Fleet {
     suspects: RefCell<HashSet<String>>,
     /// The last [`Fleet::with_stamp`].
     stamp: RefCell<Option<(u64, RString)>>,
+    /// What the clock showed last, and by how much it has gone back since everything was looked at, in
+    /// milliseconds.
+    clock: Cell<u64>,
+    clock_steps_back: Cell<u64>,
     hearing: Cell<Hearing>,
     tick_clock: Cell<TickClock>,
     is_ticking: Cell<bool>,
@@ -133,6 +139,8 @@ pub fn start(is_cluster: bool) {
         shortest_timeout: Cell::new(u64::MAX),
         suspects: RefCell::default(),
         stamp: RefCell::default(),
+        clock: Cell::default(),
+        clock_steps_back: Cell::default(),
         hearing: Cell::new(Hearing::starting()),
         tick_clock: Cell::new(TickClock::default()),
         is_ticking: Cell::new(false),
@@ -241,6 +249,7 @@ impl Fleet {
     fn with_stamp(&self, now: u64, body: impl FnOnce(&RString)) {
         let mut stamp = self.stamp.borrow_mut();
         if stamp.as_ref().is_none_or(|(time, _)| *time != now) {
+            self.clock_reads(now);
             *stamp = Some((now, RString::from_int(now)));
         }
         if let Some((_, text)) = stamp.as_ref() {
@@ -285,6 +294,14 @@ impl Fleet {
         }
         if event == "evicted" && role.as_ref().is_some_and(keys::Role::is_checked) {
             self.check_is_wanted.set(true);
+        }
+        let is_online = role == Some(keys::Role::Index(keys::Index::Online));
+        if is_online
+            && !self.keys.are_by_slot()
+            && !matches!(event, "evicted" | "expired" | "del")
+        {
+            // Another set took its place, and the deadline index may lack some of its members.
+            self.reconcile_all();
         }
         let (is_state, id) = match role {
             Some(keys::Role::State(id)) => (true, id),

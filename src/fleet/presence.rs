@@ -51,18 +51,6 @@ pub fn check_keys(ctx: &Ctx<'_>, fleet: &Fleet, device: &Device) -> Result<()> {
     checked_keys(ctx, fleet, device).map(drop)
 }
 
-/// The fields of a presence event.
-fn event_fields<'a>(device: &Device, reason: &'a str) -> Vec<(&'static str, Arg<'a>)> {
-    let mut fields: Vec<(&'static str, Arg<'a>)> = vec![
-        ("status", device.status().into()),
-        ("reason", reason.into()),
-    ];
-    if let Some(session) = device.session.session {
-        fields.push(("session", session.into()));
-    }
-    fields
-}
-
 /// Offline to online. `device` already carries its new timeout and session; `more` goes into the
 /// hash in the same write.
 pub fn go_online(
@@ -83,7 +71,7 @@ pub fn go_online(
         "online",
         &device.id,
         now,
-        &event_fields(device, reason),
+        &events::of_transition(device, device.status().into(), reason.into()),
     ) {
         device.online = false;
         return Err(error);
@@ -140,7 +128,7 @@ pub fn go_offline(
         "offline",
         &device.id,
         now,
-        &event_fields(device, reason),
+        &events::of_transition(device, device.status().into(), reason.into()),
     ) {
         device.online = true;
         return Err(error);
@@ -294,12 +282,19 @@ pub fn renew_heartbeat_key(ctx: &Ctx<'_>, fleet: &Fleet, device: &Device) -> Res
 impl Fleet {
     /// Puts an online device into the deadline index.
     pub fn schedule(&self, ctx: &Ctx<'_>, device: &Device, now: u64) {
+        self.clock_reads(now);
         let deadline = device.as_online(ctx, self).deadline(
             now,
             &self.hearing_of(&device.id),
             settings::RESTART_GRACE.value(),
         );
-        self.deadlines.borrow_mut().schedule(&device.id, deadline);
+        self.note_deadline(device, deadline);
+    }
+
+    /// The same when the deadline is known. `device` is as its hash says.
+    pub(super) fn note_deadline(&self, device: &Device, deadline: Option<u64>) {
+        let mut deadlines = self.deadlines.borrow_mut();
+        deadlines.schedule_seen(&device.id, deadline, device.last_seen);
     }
 
     /// Whether an online device is past its deadline, and the server was there to hear it.

@@ -19,6 +19,8 @@ use crate::store::{monotonic_us, Arg, Ctx, Level, RString};
 const PASS_MS: u64 = 60_000;
 /// How often a slice of the slow walk is done, in milliseconds.
 const SLICE_EVERY_MS: u64 = 50;
+/// About how many ids one read of the slow walk takes: between two, clients are answered.
+const SLOW_COUNT: u64 = 100;
 /// About how many keys one slice of the check looks at.
 const CHECK_COUNT: u64 = 50;
 /// About how many ids one read of the fast pass takes.
@@ -39,6 +41,8 @@ pub struct Reconciler {
     check: Option<Position>,
     found: Findings,
     last_slice_ms: u64,
+    /// About how many ids are left of this slice of the slow walk.
+    left: u64,
 }
 
 impl Fleet {
@@ -60,11 +64,13 @@ impl Fleet {
     /// Whether the pass and the check that follow a load, a promotion or an eviction are still under
     /// way.
     pub fn is_checking(&self) -> bool {
+        self.is_checking_keys() || self.hearing().deaf().is_some()
+    }
+
+    /// The same, whether the server hears its devices or not.
+    pub(super) fn is_checking_keys(&self) -> bool {
         let reconciler = self.reconciler.borrow();
-        reconciler.fast
-            || reconciler.check.is_some()
-            || self.check_is_wanted.get()
-            || self.hearing().deaf().is_some()
+        reconciler.fast || reconciler.check.is_some() || self.check_is_wanted.get()
     }
 
     /// One slice, until `until_us` of the monotonic clock at the latest. Returns whether it wants
@@ -95,10 +101,20 @@ impl Fleet {
         if elapsed >= SLICE_EVERY_MS {
             self.reconciler.borrow_mut().last_slice_ms = monotonic_ms;
             let share = self.length_of_walk(ctx).saturating_mul(elapsed.min(1_000)) / PASS_MS;
-            self.walk_online(ctx, share.clamp(10, 10_000));
+            self.reconciler.borrow_mut().left = share.clamp(10, 10_000);
             self.check_slice(ctx, now);
         }
-        false
+        let left = self.reconciler.borrow().left;
+        if left > 0 {
+            let is_at_end = self.walk_online(ctx, left.min(SLOW_COUNT));
+            let left = if is_at_end {
+                0
+            } else {
+                left.saturating_sub(SLOW_COUNT)
+            };
+            self.reconciler.borrow_mut().left = left;
+        }
+        self.reconciler.borrow().left > 0
     }
 
     /// About how many ids a whole pass reads; a slot of a cluster counts as one more.
@@ -150,13 +166,18 @@ impl Fleet {
         let Some(page) = page else {
             return (0, 0);
         };
-        let mut deadlines = self.deadlines.borrow_mut();
-        for id in page.iter().filter_map(|id| std::str::from_utf8(id).ok()) {
-            if !deadlines.contains(id) {
-                deadlines.schedule(id, Some(0));
-            }
-        }
+        page.iter()
+            .filter_map(|id| std::str::from_utf8(id).ok())
+            .for_each(|id| self.look_at_if_unknown(id));
         (page.cursor, page.len() as u64)
+    }
+
+    /// A device that may be online: if the deadline index lacks it, the sweeper reads its hash.
+    pub(super) fn look_at_if_unknown(&self, id: &str) {
+        let mut deadlines = self.deadlines.borrow_mut();
+        if !deadlines.contains(id) {
+            deadlines.schedule(id, Some(0));
+        }
     }
 
     /// Walks over the keys to those of alerts, which their index must look at; the next cursor.

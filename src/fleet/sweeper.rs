@@ -61,6 +61,7 @@ impl Fleet {
     /// One tick; returns the milliseconds until the next.
     fn tick(&self, ctx: &Ctx<'_>) -> u64 {
         let (now, monotonic) = (ctx.now_ms(), monotonic_ms());
+        self.clock_reads(now);
         ctx.look_for_followers();
         self.stats.ticks.add(1);
         self.stats.sample(monotonic);
@@ -121,6 +122,7 @@ impl Fleet {
             );
             self.deadlines.borrow_mut().look_at_all();
             self.alert_deadlines.borrow_mut().look_at_all();
+            self.clock_steps_back.set(0);
         }
         if was == Some(Deaf::WritesRefused) {
             ctx.log(Level::Notice, "writes are accepted again");
@@ -218,7 +220,7 @@ impl Fleet {
                 departures.add(ctx, self, *device, deadline, now)?;
             }
             deadline => {
-                self.deadlines.borrow_mut().schedule(id, deadline);
+                self.note_deadline(&device, deadline);
                 presence::renew_heartbeat_key(ctx, self, &device)?;
             }
         }

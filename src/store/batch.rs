@@ -7,8 +7,10 @@
 //! [`Ctx::srem_all`]: the caller does that when all is written, so that whoever reads because of one
 //! sees a whole step.
 
+use devicestate_core::queue::Id;
+
 use super::call::ArgV;
-use super::effects::{add_entry, trim, WRITE};
+use super::effects::WRITE;
 use super::followers::is_followed;
 use super::{api, Arg, CallError, Ctx, KeyType, RString};
 
@@ -31,28 +33,22 @@ impl Ctx<'_> {
         entries: &[Vec<Arg<'_>>],
     ) -> Appended {
         let entries: Vec<ArgV> = entries.iter().map(|fields| ArgV::new(fields)).collect();
-        let mut ids = Vec::with_capacity(entries.len());
-        // SAFETY: live context and strings; the type is checked; nothing else happens before the
-        // handle is closed.
-        let kept = unsafe {
-            let handle = api!(RedisModule_OpenKey)(self.raw, key.as_ptr(), WRITE);
-            if !matches!(KeyType::of(handle), KeyType::Stream | KeyType::Missing) {
-                api!(RedisModule_CloseKey)(handle);
+        let stream = match self.open_to_append(key) {
+            Ok(stream) => stream,
+            Err(_) => {
                 return Appended {
                     count: 0,
                     is_trimmed: false,
                     error: Some(CallError::wrong_type()),
-                };
+                }
             }
-            ids.extend(
-                entries
-                    .iter()
-                    .map_while(|fields| add_entry(handle, now_ms, fields)),
-            );
-            let kept = trim(handle, maxlen);
-            api!(RedisModule_CloseKey)(handle);
-            kept
         };
+        let ids: Vec<Id> = entries
+            .iter()
+            .map_while(|fields| stream.add(now_ms, fields))
+            .collect();
+        let kept = stream.trim(maxlen);
+        drop(stream);
         for (id, fields) in ids.iter().zip(&entries) {
             self.replicate_xadd(key, *id, None, fields);
         }

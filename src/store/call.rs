@@ -200,21 +200,18 @@ impl Ctx<'_> {
         let _doing = Doing::Calling.begin();
         // The value is a C string, not one that we hold too: so the server puts its shared number in
         // its place, which takes no memory.
-        // SAFETY: live context and string; the formats name a string, C strings and a number.
+        let format = match (life_ms, self.is_timer) {
+            (None, false) => c"!Esc",
+            (None, true) => c"!SEsc",
+            (Some(_), false) => c"!Esccl",
+            (Some(_), true) => c"!SEsccl",
+        };
+        let ms = life_ms.map_or(0, |ms| i64::try_from(ms).unwrap_or(i64::MAX));
+        // SAFETY: live context and string; the formats name a string and a C string, and the longer
+        // ones another C string and a number, which the others leave unread.
         let raw = unsafe {
-            let call = api!(RedisModule_Call);
-            match (
-                life_ms.map(|ms| i64::try_from(ms).unwrap_or(i64::MAX)),
-                self.is_timer,
-            ) {
-                (None, false) => call(self.raw, set, c"!Esc".as_ptr(), key.as_ptr(), value),
-                (None, true) => call(self.raw, set, c"!SEsc".as_ptr(), key.as_ptr(), value),
-                (Some(ms), is_timer) => {
-                    let format = if is_timer { c"!SEsccl" } else { c"!Esccl" };
-                    let (format, px) = (format.as_ptr(), c"PX".as_ptr());
-                    call(self.raw, set, format, key.as_ptr(), value, px, ms)
-                }
-            }
+            let (format, px) = (format.as_ptr(), c"PX".as_ptr());
+            api!(RedisModule_Call)(self.raw, set, format, key.as_ptr(), value, px, ms)
         };
         checked(c"SET", raw).map(drop)
     }

@@ -2,9 +2,9 @@
 //! the command costs more than twice as much (`benches/shadow.rs`). What is replicated is the same
 //! command. In a timer they are calls all the same, for the checks that a call asks for.
 
-use std::cell::Cell;
 use std::ffi::CStr;
 
+use devicestate_core::queue::Id;
 use redis_module::raw;
 
 use super::call::{named, ArgV};
@@ -12,17 +12,6 @@ use super::followers::{has_replicas, is_followed};
 use super::{api, Arg, CallError, Ctx, KeyType, RString};
 
 pub(super) const WRITE: i32 = (raw::REDISMODULE_READ | raw::REDISMODULE_WRITE) as i32;
-
-/// The second part of the ids of entries of the same millisecond, of whatever stream.
-pub fn next_sequence(now_ms: u64) -> u64 {
-    thread_local!(static LAST: Cell<(u64, u64)> = const { Cell::new((0, 0)) });
-    let sequence = match LAST.get() {
-        (ms, sequence) if ms == now_ms => sequence + 1,
-        _ => 0,
-    };
-    LAST.set((now_ms, sequence));
-    sequence
-}
 
 impl Ctx<'_> {
     /// Sets fields of a hash: fields and values.
@@ -81,23 +70,13 @@ impl Ctx<'_> {
             return self.write(c"XADD", &args).map(drop);
         }
         let args = ArgV::new(fields);
-        // SAFETY: live context and strings; the handle is closed before anything else happens. The
-        // type is checked; `args` are pairs of field and value.
-        let (id, kept) = unsafe {
-            let handle = api!(RedisModule_OpenKey)(self.raw, key.as_ptr(), WRITE);
-            let kind = KeyType::of(handle);
-            if !matches!(kind, KeyType::Stream | KeyType::Missing) {
-                api!(RedisModule_CloseKey)(handle);
-                return Err(CallError::wrong_type());
-            }
-            let id = add_entry(handle, now_ms, &args);
-            let kept = id.and_then(|_| trim(handle, maxlen));
-            api!(RedisModule_CloseKey)(handle);
-            match id {
-                Some(id) => (id, kept),
-                None => return Err(CallError::no_more_ids()),
-            }
-        };
+        let stream = self
+            .open_to_append(key)
+            .map_err(|_| CallError::wrong_type())?;
+        let id = stream.add(now_ms, &args);
+        let kept = id.and_then(|_| stream.trim(maxlen));
+        drop(stream);
+        let id = id.ok_or_else(CallError::no_more_ids)?;
         self.replicate_xadd(key, id, kept, &args);
         self.notify_class(raw::REDISMODULE_NOTIFY_STREAM, c"xadd", key);
         if kept.is_some() {
@@ -109,13 +88,7 @@ impl Ctx<'_> {
 
     /// Replicates an entry that was appended, and that so many of the stream were kept if any was
     /// trimmed: what was trimmed goes there too, and no more.
-    pub(super) fn replicate_xadd(
-        &self,
-        key: &RString,
-        id: raw::RedisModuleStreamID,
-        kept: Option<u64>,
-        fields: &ArgV,
-    ) {
+    pub(super) fn replicate_xadd(&self, key: &RString, id: Id, kept: Option<u64>, fields: &ArgV) {
         if !is_followed() {
             return self.count_change();
         }
@@ -124,8 +97,7 @@ impl Ctx<'_> {
             args.extend(named("MAXLEN", "="));
             args.push(kept.into());
         }
-        let id = format!("{}-{}", id.ms, id.seq);
-        args.push(id.as_str().into());
+        args.push(id.into());
         let args = ArgV::new(&args);
         // SAFETY: `args` and `fields` live.
         unsafe { self.replicate_argv(c"XADD", &[args.raw(), fields.raw()].concat()) };
@@ -198,44 +170,5 @@ impl Ctx<'_> {
         }
         // SAFETY: a live context.
         unsafe { api!(RedisModule_ReplicateVerbatim)(self.raw) };
-    }
-}
-
-/// Appends an entry whose id begins with `now_ms`, unless the stream is ahead of that; `None` when the
-/// stream's ids are used up.
-///
-/// SAFETY (for callers): a stream opened for writing, or a key that is missing; `fields` are pairs of
-/// field and value.
-pub(super) unsafe fn add_entry(
-    stream: *mut raw::RedisModuleKey,
-    now_ms: u64,
-    fields: &ArgV,
-) -> Option<raw::RedisModuleStreamID> {
-    let mut id = raw::RedisModuleStreamID {
-        ms: now_ms,
-        seq: next_sequence(now_ms),
-    };
-    let mut argv = fields.raw().to_vec();
-    let pairs = (argv.len() / 2) as i64;
-    // SAFETY: the caller's promise.
-    let mut add = |flags: u32| unsafe {
-        let add = api!(RedisModule_StreamAdd);
-        add(stream, flags as i32, &mut id, argv.as_mut_ptr(), pairs) == raw::REDISMODULE_OK as i32
-    };
-    // The stream may be ahead: the clock was set back, or others append to it.
-    let added = (now_ms > 0 && add(0)) || add(raw::REDISMODULE_STREAM_ADD_AUTOID);
-    added.then_some(id)
-}
-
-/// Trims a stream to about `maxlen` entries; how many are left if any went.
-///
-/// SAFETY (for callers): a stream opened for writing.
-pub(super) unsafe fn trim(stream: *mut raw::RedisModuleKey, maxlen: u64) -> Option<u64> {
-    let maxlen = i64::try_from(maxlen).unwrap_or(i64::MAX);
-    let flags = raw::REDISMODULE_STREAM_TRIM_APPROX as i32;
-    // SAFETY: the caller's promise.
-    unsafe {
-        let trimmed = api!(RedisModule_StreamTrimByLength)(stream, flags, maxlen);
-        (trimmed > 0).then(|| api!(RedisModule_ValueLength)(stream) as u64)
     }
 }

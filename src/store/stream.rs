@@ -1,5 +1,6 @@
 //! Streams through the key API: reading entries one by one, appending one, and deleting some.
 
+use std::cell::Cell;
 use std::marker::PhantomData;
 use std::ptr;
 
@@ -94,34 +95,82 @@ impl StreamToAppend<'_> {
     /// Appends an entry of fields and values under the next id, replicates and notifies that.
     pub fn append(self, fields: &[Arg<'_>]) -> Result<Id, CallError> {
         let args = ArgV::new(fields);
-        let mut id = raw::RedisModuleStreamID { ms: 0, seq: 0 };
-        let mut argv = args.raw().to_vec();
-        // SAFETY: a handle opened for writing; `args` are live strings, pairs of field and value.
-        let added = unsafe {
-            api!(RedisModule_StreamAdd)(
-                self.raw,
-                raw::REDISMODULE_STREAM_ADD_AUTOID as i32,
-                &mut id,
-                argv.as_mut_ptr(),
-                (argv.len() / 2) as i64,
-            )
-        };
-        if added != raw::REDISMODULE_OK as i32 {
+        let Some(id) = self.add_next(&args) else {
             let is_too_large = std::io::Error::last_os_error().raw_os_error() == Some(ERANGE);
             return Err(match is_too_large {
                 true => CallError("TOOLARGE body: too large for a stream".to_owned()),
                 false => CallError::no_more_ids(),
             });
-        }
+        };
         let (ctx, key) = (self.ctx, self.key);
         drop(self);
         ctx.replicate_xadd(key, id, None, &args);
         ctx.notify_class(raw::REDISMODULE_NOTIFY_STREAM, c"xadd", key);
         ctx.touched(key);
-        Ok(Id {
+        Ok(id)
+    }
+
+    /// Appends an entry whose id begins with `now_ms`, unless the stream is ahead of that: the clock
+    /// was set back, or others append to it. `None` when the stream's ids are used up.
+    pub(super) fn add(&self, now_ms: u64, fields: &ArgV) -> Option<Id> {
+        let id = Id {
+            ms: now_ms,
+            seq: next_sequence(now_ms),
+        };
+        let wanted = (now_ms > 0).then_some(id);
+        wanted
+            .and_then(|id| self.add_as(id, 0, fields))
+            .or_else(|| self.add_next(fields))
+    }
+
+    fn add_next(&self, fields: &ArgV) -> Option<Id> {
+        let next = raw::REDISMODULE_STREAM_ADD_AUTOID;
+        self.add_as(Id { ms: 0, seq: 0 }, next, fields)
+    }
+
+    fn add_as(&self, id: Id, flags: u32, fields: &ArgV) -> Option<Id> {
+        let mut id = raw_id(id);
+        let mut argv = fields.raw().to_vec();
+        let pairs = (argv.len() / 2) as i64;
+        // SAFETY: a handle opened for writing, of a stream or a missing key; live strings, which are
+        // pairs of field and value.
+        let added = unsafe {
+            let add = api!(RedisModule_StreamAdd);
+            add(self.raw, flags as i32, &mut id, argv.as_mut_ptr(), pairs)
+        };
+        (added == raw::REDISMODULE_OK as i32).then_some(Id {
             ms: id.ms,
             seq: id.seq,
         })
+    }
+
+    /// Trims the stream to about `maxlen` entries; how many are left if any went.
+    pub(super) fn trim(&self, maxlen: u64) -> Option<u64> {
+        let maxlen = i64::try_from(maxlen).unwrap_or(i64::MAX);
+        let flags = raw::REDISMODULE_STREAM_TRIM_APPROX as i32;
+        // SAFETY: a handle opened for writing, of a stream by now.
+        unsafe {
+            let trimmed = api!(RedisModule_StreamTrimByLength)(self.raw, flags, maxlen);
+            (trimmed > 0).then(|| api!(RedisModule_ValueLength)(self.raw) as u64)
+        }
+    }
+}
+
+/// The second part of the ids of entries of the same millisecond, of whatever stream.
+pub fn next_sequence(now_ms: u64) -> u64 {
+    thread_local!(static LAST: Cell<(u64, u64)> = const { Cell::new((0, 0)) });
+    let sequence = match LAST.get() {
+        (ms, sequence) if ms == now_ms => sequence + 1,
+        _ => 0,
+    };
+    LAST.set((now_ms, sequence));
+    sequence
+}
+
+fn raw_id(id: Id) -> raw::RedisModuleStreamID {
+    raw::RedisModuleStreamID {
+        ms: id.ms,
+        seq: id.seq,
     }
 }
 
@@ -136,11 +185,7 @@ impl Ctx<'_> {
             let handle = api!(RedisModule_OpenKey)(self.raw, key.as_ptr(), mode);
             if KeyType::of(handle) == KeyType::Stream {
                 for id in ids {
-                    let mut raw_id = raw::RedisModuleStreamID {
-                        ms: id.ms,
-                        seq: id.seq,
-                    };
-                    let deleted = api!(RedisModule_StreamDelete)(handle, &mut raw_id);
+                    let deleted = api!(RedisModule_StreamDelete)(handle, &mut raw_id(*id));
                     if deleted == raw::REDISMODULE_OK as i32 {
                         gone.push(*id);
                     }
@@ -175,10 +220,6 @@ impl StreamKey<'_> {
 
     /// The entries from `first` to `last` (both inclusive), oldest first.
     pub fn entries(&mut self, first: Id, last: Option<Id>) -> Entries<'_> {
-        let raw_id = |id: Id| raw::RedisModuleStreamID {
-            ms: id.ms,
-            seq: id.seq,
-        };
         let mut start = raw_id(first);
         let mut end = last.map(raw_id);
         let end = end.as_mut().map_or(ptr::null_mut(), ptr::from_mut);

@@ -3,6 +3,8 @@
 mod cursors;
 mod model;
 mod oddities;
+mod stale;
+mod walk;
 
 use redis::{Connection, Value};
 

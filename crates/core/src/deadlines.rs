@@ -9,6 +9,10 @@
 //! early is harmless, and a device that is missing here is found again by the reconciler.
 //!
 //! Each device may carry a small note of what its owner knows of it: it costs nothing more to find.
+//!
+//! It also remembers how long before its deadline a device had been seen when that was set. A device is
+//! seen again without the index being told, so that is the least that is known: enough to say of most
+//! devices that they were seen since some moment.
 
 use std::hash::BuildHasher;
 use std::marker::PhantomData;
@@ -19,13 +23,14 @@ use self::heap::{Due, Heap};
 use self::records::{Records, Slot, NEVER};
 
 mod heap;
+mod lead;
 mod records;
 
 /// Heaps smaller than this are not worth compacting.
 const COMPACT_ABOVE: usize = 1024;
 
-/// See the module's comment. Deadlines are milliseconds since the Unix epoch; one that is more than
-/// 8 900 years from it is taken to be that.
+/// See the module's comment. Times are milliseconds since the Unix epoch; a deadline that is more than
+/// 278 years from it is taken to be that.
 #[derive(Default)]
 pub struct Deadlines<N = u32> {
     heap: Heap,
@@ -54,22 +59,48 @@ impl<N: Default + From<u32> + Into<u32>> Deadlines<N> {
     }
 
     /// Sets when to look at a device; `None`: it is known, and never due. (An id that is no name has
-    /// no deadline.)
+    /// no deadline.) When it was seen last is not known.
     pub fn schedule(&mut self, id: &str, deadline: Option<u64>) {
+        self.set(id, deadline, None);
+    }
+
+    /// The same of a device that was seen at this moment, or later.
+    pub fn schedule_seen(&mut self, id: &str, deadline: Option<u64>, seen_since: u64) {
+        self.set(id, deadline, Some(seen_since));
+    }
+
+    fn set(&mut self, id: &str, deadline: Option<u64>, seen_since: Option<u64>) {
         let deadline = deadline.map_or(NEVER, |deadline| deadline.min(NEVER - 1));
-        let slot = match self.find(id) {
-            Some(slot) if self.records.deadline(slot) == deadline => return,
-            Some(slot) => slot,
-            None => match self.insert(id) {
-                Some(slot) => slot,
-                None => return,
-            },
+        let found = self.find(id);
+        let Some(slot) = found.or_else(|| self.insert(id)) else {
+            return;
         };
-        self.records.set_deadline(slot, deadline);
-        if deadline != NEVER {
+        let before = found.map_or(NEVER, |slot| self.records.deadline(slot));
+        self.records.set(slot, deadline, seen_since);
+        if deadline != before && deadline != NEVER {
             self.heap.push(Due { deadline, slot });
         }
         self.compact();
+    }
+
+    /// Hands over the devices that may not have been seen after `moment`, in parts: those of a part,
+    /// from `part` on, that has any, and the number of the next. `None`: there are no more.
+    pub fn unseen(&mut self, part: usize, moment: u64, ids: &mut Vec<String>) -> Option<usize> {
+        for part in part..self.records.blocks() {
+            self.records
+                .unseen(part, moment, |id| ids.push(id.to_owned()));
+            if !ids.is_empty() {
+                return Some(part + 1);
+            }
+        }
+        None
+    }
+
+    /// A device was seen at this moment, or later; nothing when it is not known.
+    pub fn was_seen(&mut self, id: &str, moment: u64) {
+        if let Some(slot) = self.find(id) {
+            self.records.was_seen(slot, moment);
+        }
     }
 
     /// When a device is looked at; `None`: never, or it is not known.
@@ -131,7 +162,7 @@ impl<N: Default + From<u32> + Into<u32>> Deadlines<N> {
             }
             self.heap.pop();
             if self.records.deadline(slot) == deadline {
-                self.records.set_deadline(slot, NEVER);
+                self.records.take_deadline(slot);
                 id.clear();
                 id.push_str(self.records.id(slot));
                 return Some(deadline);
@@ -147,7 +178,7 @@ impl<N: Default + From<u32> + Into<u32>> Deadlines<N> {
     /// Makes every device that is known due at once, so that all are looked at afresh.
     pub fn look_at_all(&mut self) {
         for slot in &self.slots {
-            self.records.set_deadline(*slot, 0);
+            self.records.set(*slot, 0, None);
         }
         let due = |slot: &Slot| Due {
             deadline: 0,
@@ -192,200 +223,4 @@ impl<N: Default + From<u32> + Into<u32>> Deadlines<N> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-    use std::collections::BTreeMap;
-
-    fn drain(index: &mut Deadlines<u32>, now: u64) -> Vec<(u64, String)> {
-        let mut id = String::new();
-        let mut due = Vec::new();
-        while let Some(deadline) = index.pop_due(now, &mut id) {
-            due.push((deadline, id.clone()));
-        }
-        due
-    }
-
-    #[test]
-    fn devices_come_due_in_order() {
-        let mut index = Deadlines::new();
-        for (id, deadline) in [("c", 30), ("a", 10), ("b", 20), ("z", 40)] {
-            index.schedule(id, Some(deadline));
-        }
-        assert_eq!(index.next_deadline(), Some(10));
-        assert_eq!(
-            drain(&mut index, 30),
-            [(10, "a".into()), (20, "b".into()), (30, "c".into())]
-        );
-        assert_eq!(index.len(), 4, "a device that was due stays known");
-        assert_eq!(drain(&mut index, 30), []);
-    }
-
-    #[test]
-    fn a_device_has_one_deadline() {
-        let mut index = Deadlines::new();
-        index.schedule("a", Some(10));
-        index.schedule("a", Some(50));
-        assert_eq!(drain(&mut index, 20), []);
-        assert_eq!(drain(&mut index, 100), [(50, "a".into())]);
-        index.schedule("a", None);
-        assert!(index.contains("a"));
-        assert_eq!(drain(&mut index, u64::MAX - 1), []);
-    }
-
-    #[test]
-    fn a_reused_slot_does_not_inherit_a_deadline() {
-        let mut index = Deadlines::new();
-        index.schedule("old", Some(10));
-        assert!(index.remove("old"));
-        assert!(!index.remove("old"));
-        index.schedule("new", Some(20));
-        assert_eq!(drain(&mut index, 15), []);
-        assert_eq!(drain(&mut index, 25), [(20, "new".into())]);
-    }
-
-    #[test]
-    fn a_flapping_device_does_not_grow_the_heap() {
-        let mut index = Deadlines::<u32>::new();
-        for deadline in 0..100_000 {
-            index.schedule("flapping", Some(1_000_000 + deadline));
-            index.remove("flapping");
-        }
-        assert!(
-            index.heap.len() <= 2 * COMPACT_ABOVE,
-            "{}",
-            index.heap.len()
-        );
-    }
-
-    #[test]
-    fn look_at_all_makes_everything_due() {
-        let mut index = Deadlines::new();
-        index.schedule("a", Some(1_000));
-        index.schedule("b", None);
-        index.schedule("gone", Some(5));
-        index.remove("gone");
-        index.look_at_all();
-        let mut due: Vec<String> = drain(&mut index, 0).into_iter().map(|(_, id)| id).collect();
-        due.sort();
-        assert_eq!(due, ["a", "b"]);
-    }
-
-    #[test]
-    fn ids_of_every_length_keep_to_themselves() {
-        let mut index = Deadlines::<u32>::new();
-        let of_length = |length: usize, letter: &str| letter.repeat(length);
-        for letter in ["a", "b"] {
-            for length in 1..=256 {
-                index.schedule(&of_length(length, letter), Some(length as u64));
-                index.set_note(&of_length(length, letter), length as u32);
-            }
-            // What is given back is used again.
-            for length in (1..=256).filter(|length| length % 3 == 0) {
-                assert!(index.remove(&of_length(length, letter)));
-            }
-        }
-        for length in (1..=256).filter(|length| length % 3 != 0) {
-            for letter in ["a", "b"] {
-                let id = of_length(length, letter);
-                assert_eq!(index.deadline(&id), Some(length as u64), "{id}");
-                assert_eq!(index.note(&id), Some(length as u32), "{id}");
-            }
-        }
-        assert_eq!(drain(&mut index, 300).len(), index.len());
-        for nameless in ["".to_owned(), of_length(257, "a")] {
-            index.schedule(&nameless, Some(1));
-            assert!(!index.contains(&nameless));
-        }
-    }
-
-    #[test]
-    fn a_device_takes_less_than_48_bytes_at_its_best() {
-        let mut index = Deadlines::<u32>::new();
-        // As many as fill the tables.
-        let many = 7 << 14;
-        for number in 0..many {
-            index.schedule(&format!("d-{number:010}"), Some(number));
-        }
-        let bytes = index.memory_usage() as f64 / many as f64;
-        assert!(bytes < 48.0, "{bytes}");
-    }
-
-    /// Ids of all sizes of records up to some.
-    fn name(d: u8) -> String {
-        format!("{}{d}", "x".repeat(usize::from(d) % 7 * 5))
-    }
-
-    #[derive(Debug, Clone)]
-    enum Step {
-        Schedule(u8, Option<u64>),
-        Note(u8, u32),
-        ForgetNotes,
-        Remove(u8),
-        Pop(u64),
-        LookAtAll,
-    }
-
-    fn any_step() -> impl Strategy<Value = Step> {
-        prop_oneof![
-            (0..20u8, proptest::option::of(0..50u64)).prop_map(|(d, t)| Step::Schedule(d, t)),
-            (0..20u8, any::<u32>()).prop_map(|(d, n)| Step::Note(d, n)),
-            Just(Step::ForgetNotes),
-            (0..20u8).prop_map(Step::Remove),
-            (0..60u64).prop_map(Step::Pop),
-            Just(Step::LookAtAll),
-        ]
-    }
-
-    proptest! {
-        /// Against the plainest model: a map that is searched.
-        #[test]
-        fn it_behaves_as_a_map_that_is_searched(steps in proptest::collection::vec(any_step(), 0..300)) {
-            let mut index = Deadlines::new();
-            let mut model: BTreeMap<String, Option<u64>> = BTreeMap::new();
-            let mut notes: BTreeMap<String, u32> = BTreeMap::new();
-            for step in steps {
-                match step {
-                    Step::Schedule(d, t) => {
-                        index.schedule(&name(d), t);
-                        model.insert(name(d), t);
-                    }
-                    Step::Note(d, note) => {
-                        index.set_note(&name(d), note);
-                        if model.contains_key(&name(d)) {
-                            notes.insert(name(d), note);
-                        }
-                    }
-                    Step::ForgetNotes => {
-                        index.forget_notes();
-                        notes.clear();
-                    }
-                    Step::Remove(d) => {
-                        prop_assert_eq!(
-                            index.remove(&name(d)),
-                            model.remove(&name(d)).is_some()
-                        );
-                        notes.remove(&name(d));
-                    }
-                    Step::LookAtAll => {
-                        index.look_at_all();
-                        model.values_mut().for_each(|t| *t = Some(0));
-                    }
-                    Step::Pop(now) => {
-                        let mut id = String::new();
-                        let popped = index.pop_due(now, &mut id);
-                        let first = model.values().flatten().min().copied().filter(|t| *t <= now);
-                        prop_assert_eq!(popped, first);
-                        if popped.is_some() {
-                            prop_assert_eq!(model.insert(id.clone(), None), Some(first));
-                        }
-                    }
-                }
-                prop_assert_eq!(index.len(), model.len());
-                for id in model.keys() {
-                    prop_assert_eq!(index.note(id), Some(notes.get(id).copied().unwrap_or(0)));
-                }
-            }
-        }
-    }
-}
+mod tests;

@@ -5,14 +5,15 @@
 //! beside them, to prove that it can be.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use devicestate_report::figures::Figures;
 use devicestate_report::{docs, folder, plot, targets, terminal};
 
-const SOURCE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/benchmarks.md.in");
-const DOCUMENT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/benchmarks.md");
+/// Of the repository, as seen from its root.
+const SOURCE: &str = "docs/benchmarks.md.in";
+const DOCUMENT: &str = "docs/benchmarks.md";
 
 fn main() -> ExitCode {
     let (flags, benches): (Vec<String>, Vec<String>) = std::env::args()
@@ -45,14 +46,25 @@ fn report(quick: bool, make_docs: bool, benches: &[String]) -> Result<(), Vec<St
     write(&folder.join("summary.json"), &(summary + "\n"))?;
     println!("plots and summary.json are in {}", folder.display());
     if make_docs {
-        let source = fs::read_to_string(SOURCE).map_err(|why| vec![format!("{SOURCE}: {why}")])?;
+        let source = root().join(SOURCE);
+        let source = fs::read_to_string(&source).map_err(|why| vec![format!("{SOURCE}: {why}")])?;
         let text = docs::fill(&source, &figures, benches)?;
         let beside = folder.join("benchmarks.md");
-        let document = if quick { &beside } else { Path::new(DOCUMENT) };
+        let (document, name) = match quick {
+            true => (&beside, beside.display().to_string()),
+            false => (&root().join(DOCUMENT), DOCUMENT.to_owned()),
+        };
         write(document, &text)?;
-        println!("{} is made of them", document.display());
+        println!("{name} is made of them");
     }
     Ok(())
+}
+
+/// The folder of the repository.
+fn root() -> PathBuf {
+    let this_crate = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let root = this_crate.ancestors().nth(2);
+    root.unwrap_or(this_crate).to_owned()
 }
 
 fn write(file: &Path, text: &str) -> Result<(), Vec<String>> {

@@ -208,6 +208,9 @@ impl Walk<'_> {
                 self.findings.adopted += 1;
             } else {
                 self.findings.recipe += 1;
+                if self.repairs() && device.online {
+                    fleet.look_at_if_unknown(id);
+                }
             }
             return Ok(());
         }

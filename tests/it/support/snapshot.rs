@@ -46,14 +46,33 @@ pub fn snapshot_with_expiry(con: &mut Connection) -> Snapshot {
 
 #[track_caller]
 fn read(con: &mut Connection, with_expiry: bool) -> Snapshot {
+    let left_out = match replicates_entries_read(con) {
+        true => &NO_DATA[..3],
+        false => &NO_DATA[..],
+    };
     let keys = cmd!(con, "EVAL", READ_ALL, 0, i32::from(with_expiry)).items();
     keys.iter()
-        .map(|key| (plain(&key.at(0)), lines(key)))
+        .map(|key| (plain(&key.at(0), left_out), lines(key, left_out)))
         .collect()
 }
 
+/// What no copy of a stream says alike: when a consumer was there is no data, nor is how far behind a
+/// group is. How many entries a group has read is counted by XREADGROUP alone, and older servers
+/// replicate nothing of that.
+const NO_DATA: [&[u8]; 4] = [b"seen-time", b"active-time", b"lag", b"entries-read"];
+
+/// Redis 8 and Valkey do.
+fn replicates_entries_read(con: &mut Connection) -> bool {
+    let info = cmd!(con, "INFO", "server").text();
+    let major = |name: &str| {
+        let version = info.lines().find_map(|line| line.strip_prefix(name))?;
+        version.split('.').next()?.parse::<u32>().ok()
+    };
+    major("valkey_version:").is_some() || major("redis_version:") >= Some(8)
+}
+
 /// The lines of one key of the script's reply.
-fn lines(key: &Value) -> Vec<String> {
+fn lines(key: &Value, left_out: &[&[u8]]) -> Vec<String> {
     let kind = key.at(1).text();
     let head = match key.at(2).int() {
         -1 => kind.clone(),
@@ -64,12 +83,12 @@ fn lines(key: &Value) -> Vec<String> {
     let mut body: Vec<String> = match kind.as_str() {
         "hash" | "zset" | "stream" => content
             .chunks(2)
-            .map(|p| format!("{}: {}", plain(&p[0]), plain(&p[1])))
+            .map(|p| format!("{}: {}", plain(&p[0], left_out), plain(&p[1], left_out)))
             // The server keeps no account of what a module deletes; its replicas do.
             .filter(|line| !line.starts_with("max-deleted-entry-id: "))
             .filter(|line| !line.starts_with("recorded-first-entry-id: "))
             .collect(),
-        _ => content.iter().map(plain).collect(),
+        _ => content.iter().map(|item| plain(item, left_out)).collect(),
     };
     if matches!(kind.as_str(), "hash" | "set") {
         body.sort();
@@ -79,21 +98,17 @@ fn lines(key: &Value) -> Vec<String> {
 }
 
 /// A value in readable form, however deep.
-fn plain(value: &Value) -> String {
+fn plain(value: &Value, left_out: &[&[u8]]) -> String {
     match value {
         Value::BulkString(bytes) => bytes.escape_ascii().to_string(),
         Value::Array(items) => {
             let (mut items, mut shown) = (items.iter(), Vec::new());
             while let Some(item) = items.next() {
-                // When a consumer was there is no data, nor is how far behind a group is: a copy of
-                // the stream says otherwise. How many entries a group has read is counted by
-                // XREADGROUP alone, and not by what the server replicates of it.
-                const NO_DATA: [&[u8]; 4] = [b"seen-time", b"active-time", b"lag", b"entries-read"];
-                if matches!(item, Value::BulkString(b) if NO_DATA.contains(&b.as_slice())) {
+                if matches!(item, Value::BulkString(b) if left_out.contains(&b.as_slice())) {
                     items.next();
                     continue;
                 }
-                shown.push(plain(item));
+                shown.push(plain(item, left_out));
             }
             format!("[{}]", shown.join(", "))
         }

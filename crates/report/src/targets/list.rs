@@ -109,7 +109,7 @@ pub const ALL: [Target; 20] = [
     ),
     target(
         "COUNT STALE, p99, us",
-        &["listing.slow.stale.p99"],
+        &["listing.count.stale.p99", "listing.count.stale_online.p99"],
         AtMost(1_000.0),
     ),
     target(
