@@ -3,7 +3,7 @@
 use super::{reply_state, require, Args, Command};
 use crate::fleet::error::Error;
 use crate::fleet::listing::{self, Filter};
-use crate::fleet::pages::Position;
+use crate::fleet::pages::Place;
 use crate::fleet::{state, Fleet, Result};
 use crate::store::acl::Access;
 use crate::store::command::{ArgKind, ArgSpec, Keys, Spec};
@@ -78,14 +78,15 @@ impl Command for List {
             "WITHSTATE",
         ];
         let mut filter = Filter::default();
-        let mut position = Position::Start;
+        let mut place = Place::START;
         let mut count = super::check::DEFAULT_COUNT;
         let mut with_state = false;
         let mut seen = Vec::new();
         while let Some(keyword) = args.next_keyword(&KEYWORDS, &mut seen)? {
             match keyword {
                 "CURSOR" => {
-                    position = Position::decode(args.next_bytes("CURSOR")?)
+                    let cursor = args.next_bytes("CURSOR")?;
+                    place = Place::decode(cursor, fleet.keys.are_by_slot())
                         .ok_or_else(|| Error::usage("CURSOR is none that DEVICE.LIST gave"))?;
                 }
                 "COUNT" => count = args.next_bounded("COUNT", 1, super::check::MAX_COUNT)?,
@@ -96,7 +97,7 @@ impl Command for List {
         args.finish()?;
         require(ctx, Access::Read, &fleet.keys.permission.registered)?;
 
-        let (next, ids) = listing::page(ctx, fleet, &filter, position, count, ctx.now_ms())?;
+        let (next, ids) = listing::page(ctx, fleet, &filter, place, count, ctx.now_ms())?;
         ctx.reply_array(2);
         ctx.reply_bytes(next.encode().as_bytes());
         if with_state {

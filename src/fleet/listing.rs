@@ -5,7 +5,7 @@
 
 use super::device::status_name;
 use super::keys::Indexes;
-use super::pages::{self, Entry, Position};
+use super::pages::{self, Entry, Place, Position};
 use super::presence::expect;
 use super::state::{in_ms, is};
 use super::unseen::Among;
@@ -27,25 +27,46 @@ pub struct Filter {
 /// few devices fit), until about this many entries were looked at.
 const LOOKS: u64 = 10_000;
 
-/// One page of ids and the position after it. A page may be shorter or longer than `count`, even
-/// empty, and is the last one only when the position says so.
+/// Of so many slots a page is put together at most: most slots of a small fleet hold nothing.
+const SLOTS: usize = 1_000;
+
+/// One page of ids and the place after it. A page may be shorter or longer than `count`, even
+/// empty, and is the last one only when the place says so.
 pub fn page(
     ctx: &Ctx<'_>,
     fleet: &Fleet,
     filter: &Filter,
-    position: Position,
+    place: Place,
     count: u64,
     now: u64,
-) -> Result<(Position, Vec<String>)> {
-    let walk = Walk::new(ctx, fleet, fleet.keys.of(""), filter, now);
-    let (mut next, mut ids) = walk.page(position, count)?;
-    for _ in 0..(LOOKS / count).min(64) {
-        if !ids.is_empty() || next == Position::End {
-            break;
+) -> Result<(Place, Vec<String>)> {
+    let all = fleet.indexes(ctx);
+    let first = all.partition_point(|indexes| indexes.slot() < place.slot);
+    let mut ids = Vec::new();
+    for indexes in all.iter().skip(first).take(SLOTS) {
+        let slot = indexes.slot();
+        // The slot may have moved away; then the next one begins.
+        let position = match slot == place.slot {
+            true => place.position.clone(),
+            false => Position::Start,
+        };
+        let wanted = count.saturating_sub(ids.len() as u64);
+        if wanted == 0 {
+            return Ok((Place { slot, position }, ids));
         }
-        (next, ids) = walk.page(next, count)?;
+        let walk = Walk::new(ctx, fleet, indexes, filter, now);
+        let (position, mut found) = walk.some(position, wanted)?;
+        ids.append(&mut found);
+        if position != Position::End {
+            return Ok((Place { slot, position }, ids));
+        }
     }
-    Ok((next, ids))
+    let next = all.get(first.saturating_add(SLOTS));
+    let place = next.map_or(Place::END, |indexes| Place {
+        slot: indexes.slot(),
+        position: Position::Start,
+    });
+    Ok((place, ids))
 }
 
 /// A walk of the smallest index that holds all answers.
@@ -80,6 +101,18 @@ impl<'a> Walk<'a> {
         let filter = self.filter;
         let is_offline_only = filter.online == Some(false) && filter.device_type.is_none();
         filter.stale.is_some() || (is_offline_only && !filter.out_of_sync)
+    }
+
+    /// A page that is not empty, unless that takes long.
+    fn some(&self, position: Position, count: u64) -> Result<(Position, Vec<String>)> {
+        let (mut next, mut ids) = self.page(position, count)?;
+        for _ in 0..(LOOKS / count).min(64) {
+            if !ids.is_empty() || next == Position::End {
+                break;
+            }
+            (next, ids) = self.page(next, count)?;
+        }
+        Ok((next, ids))
     }
 
     fn page(&self, position: Position, count: u64) -> Result<(Position, Vec<String>)> {
@@ -299,7 +332,8 @@ fn count_in(
                 };
             }
             if online != Some(false) {
-                total += Walk::new(ctx, fleet, indexes, &of_status(true), now).count_online(seen_by)?;
+                total +=
+                    Walk::new(ctx, fleet, indexes, &of_status(true), now).count_online(seen_by)?;
             }
             Ok(total)
         }

@@ -296,9 +296,7 @@ impl Fleet {
             self.check_is_wanted.set(true);
         }
         let is_online = role == Some(keys::Role::Index(keys::Index::Online));
-        if is_online
-            && !self.keys.are_by_slot()
-            && !matches!(event, "evicted" | "expired" | "del")
+        if is_online && !self.keys.are_by_slot() && !matches!(event, "evicted" | "expired" | "del")
         {
             // Another set took its place, and the deadline index may lack some of its members.
             self.reconcile_all();

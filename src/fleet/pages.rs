@@ -1,10 +1,57 @@
 //! Pages of the indexes, and the cursors that lead from one to the next.
 
+use devicestate_core::slot::Slot;
+
 use super::presence::expect;
 use super::Result;
 use crate::store::{parse_u64, Arg, Ctx, KeyType, RString};
 
-/// Where the next page of a list starts.
+/// Where the next page of a list starts: in which slot of a cluster, and where in its indexes.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Place {
+    pub slot: Option<Slot>,
+    pub position: Position,
+}
+
+impl Place {
+    pub const START: Place = Place {
+        slot: None,
+        position: Position::Start,
+    };
+    pub const END: Place = Place {
+        slot: None,
+        position: Position::End,
+    };
+
+    pub fn encode(&self) -> String {
+        let position = self.position.encode();
+        match self.slot {
+            None => position,
+            Some(slot) => format!("{}/{position}", slot.number()),
+        }
+    }
+
+    /// Of a cursor that a node of a cluster gave, or a single server.
+    pub fn decode(text: &[u8], is_by_slot: bool) -> Option<Place> {
+        if text == b"0" {
+            return Some(Place::START);
+        }
+        if !is_by_slot {
+            let position = Position::decode(text)?;
+            return Some(Place {
+                slot: None,
+                position,
+            });
+        }
+        let end = text.iter().position(|byte| *byte == b'/')?;
+        Some(Place {
+            slot: Some(Slot::new(parse_u64(&text[..end])?)?),
+            position: Position::decode(&text[end + 1..])?,
+        })
+    }
+}
+
+/// Where in the indexes of one slot, or of a single server.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Position {
     Start,
@@ -159,6 +206,25 @@ fn to_id(bytes: &[u8]) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn places_in_slots_survive_the_wire() {
+        for position in [Position::Start, Position::Set(17), Position::Online(3)] {
+            let place = Place {
+                slot: Slot::new(9_189),
+                position,
+            };
+            let text = place.encode();
+            assert_eq!(Place::decode(text.as_bytes(), true), Some(place));
+            assert_eq!(Place::decode(text.as_bytes(), false), None, "{text}");
+        }
+        for broken in ["", "/", "1/", "/1", "16384/1", "1", "x/1", "1/x"] {
+            assert_eq!(Place::decode(broken.as_bytes(), true), None, "{broken}");
+        }
+        for (by_slot, end) in [(true, "0"), (false, "0")] {
+            assert_eq!(Place::decode(end.as_bytes(), by_slot), Some(Place::START));
+        }
+    }
 
     #[test]
     fn positions_survive_the_wire() {

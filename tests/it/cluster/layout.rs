@@ -2,6 +2,7 @@
 
 use devicestate_core::slot::{self, Slot};
 
+use super::id;
 use crate::support::*;
 
 #[test]
@@ -83,10 +84,8 @@ fn a_tenant_is_kept_to_its_names_on_every_node() {
         nodes_seen[on_node(&own)] = true;
         let con = &mut tenants[on_node(&own)];
         assert_eq!(cmd!(con, "DEVICE.HEARTBEAT", &own).at(0).int(), 1);
-        assert_eq!(
-            cmd!(con, "ALERT.RAISE", &own, "hot", "NOTIFY", 1, "acme-ann").text(),
-            "new"
-        );
+        let raised = cmd!(con, "ALERT.RAISE", &own, "hot", "NOTIFY", 1, "acme-ann");
+        assert_eq!(raised.at(0).text(), "new");
         expect_error(
             con,
             &["ALERT.RAISE", &own, "hot2", "NOTIFY", "1", "bob"],
@@ -117,5 +116,53 @@ fn a_tenant_is_kept_to_its_names_on_every_node() {
             cmd!(con, "ALERT.DONE", "acme-ann", batch.at(0).text()).int(),
             items
         );
+    }
+}
+
+/// Every primary in turn, each from `0` to `0`.
+#[test]
+fn lists_of_all_nodes_hold_each_device_once() {
+    const DEVICES: usize = 500;
+    let cluster = Cluster::start(3, 0, Server::builder);
+    let mut client = cluster.client();
+    for number in 0..DEVICES {
+        client.call(&["DEVICE.REGISTER", &id(number), "lamp"]).int();
+        if number % 2 == 0 {
+            client.call(&["DEVICE.HEARTBEAT", &id(number)]).items();
+        }
+    }
+    let mut all: Vec<String> = (0..DEVICES).map(id).collect();
+    all.sort();
+    let half = |rest| -> Vec<String> {
+        let mut ids: Vec<String> = (0..DEVICES).filter(|n| n % 2 == rest).map(id).collect();
+        ids.sort();
+        ids
+    };
+    for (filter, wanted) in [
+        ("", all),
+        ("ONLINE", half(0)),
+        ("OFFLINE", half(1)),
+        ("STALE 1d", half(1)),
+        ("TYPE lamp ONLINE", half(0)),
+    ] {
+        let mut found = Vec::new();
+        for node in &cluster.nodes {
+            let mut con = node.connection();
+            let counted = cmd!(con, format!("DEVICE.COUNT {filter}").trim()).int();
+            let before = found.len();
+            let mut cursor = "0".to_owned();
+            loop {
+                let list = format!("DEVICE.LIST {filter} COUNT 7 CURSOR {cursor}");
+                let page = cmd!(con, &list.replace("  ", " "));
+                found.extend(page.at(1).texts());
+                cursor = page.at(0).text();
+                if cursor == "0" {
+                    break;
+                }
+            }
+            assert_eq!(counted as usize, found.len() - before, "{filter}");
+        }
+        found.sort();
+        assert_eq!(found, wanted, "{filter}");
     }
 }
