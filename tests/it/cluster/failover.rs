@@ -25,6 +25,7 @@ fn devices_live_and_die(fault: impl FnOnce(&mut Cluster)) {
         let reply = client.call(&["DEVICE.HEARTBEAT", &id(number)]);
         assert_eq!(reply.at(0).int(), 1, "{number}");
     }
+    cluster.wait_until_replicated();
     let is_over = Over::default();
     // A client for each primary: one that waits must not hold up those of the others.
     let clients: Vec<ClusterClient> = (0..3).map(|_| cluster.client()).collect();

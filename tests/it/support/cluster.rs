@@ -4,7 +4,7 @@ use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap};
 use std::process::{Command, Stdio};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use devicestate_core::slot::{self, Slot};
 use redis::{Connection, RedisResult, Value};
@@ -48,7 +48,6 @@ impl Cluster {
                 let last = slot::COUNT * (at + 1) / primaries - 1;
                 cmd!(con, "CLUSTER ADDSLOTSRANGE", first, last).text();
             }
-            cmd!(con, "CLUSTER MEET", "127.0.0.1", cluster.nodes[0].port()).text();
         }
         cluster.wait_until_whole();
         for at in primaries..count {
@@ -70,10 +69,32 @@ impl Cluster {
     fn wait_until_whole(&self) {
         for node in &self.nodes {
             let mut con = node.connection();
+            let known = format!("cluster_known_nodes:{}\r", self.nodes.len());
+            let mut met: Option<Instant> = None;
             wait_for("all nodes know each other and all slots", LIMIT, || {
                 let info = cmd!(con, "CLUSTER INFO").text();
-                info.contains("cluster_state:ok")
-                    && info.contains(&format!("cluster_known_nodes:{}\r", self.nodes.len()))
+                // Nodes that shake hands for too long give up.
+                let is_new = met.is_none_or(|at| at.elapsed() > Duration::from_secs(3));
+                if is_new && !info.contains(&known) {
+                    cmd!(con, "CLUSTER MEET", "127.0.0.1", self.nodes[0].port()).text();
+                    met = Some(Instant::now());
+                }
+                info.contains("cluster_state:ok") && info.contains(&known)
+            });
+        }
+    }
+
+    /// Waits until all replicas have what was written so far.
+    #[track_caller]
+    pub fn wait_until_replicated(&self) {
+        for node in self.primaries() {
+            let mut con = node.connection();
+            wait_for("the replicas have everything", LIMIT, || {
+                let role = cmd!(con, "ROLE");
+                let replicas = role.at(2).items();
+                replicas
+                    .iter()
+                    .all(|one| one.at(2).int() == role.at(1).int())
             });
         }
     }
