@@ -46,6 +46,8 @@ enum On {
     Ours,
     /// The module; each device has two documents of 500 bytes.
     OursWithDocuments,
+    /// The module on a node of a cluster.
+    Node,
     /// The keys and fields of `Ours` without the module.
     Plain,
     /// The hashes of `OursWithDocuments` without the module.
@@ -58,6 +60,7 @@ enum On {
 struct Set {
     ours: Server,
     ours_with_documents: Server,
+    node: Server,
     plain: Server,
     plain_with_documents: Server,
     naive: Server,
@@ -74,6 +77,7 @@ impl Set {
             plain_with_documents: fleets::copied(&ours_with_documents, ids, append_only),
             naive: fleets::naive(ids, append_only),
             recipe: fleets::recipe(ids, append_only),
+            node: fleets::node(ids, append_only),
             ours,
             ours_with_documents,
             plain,
@@ -84,6 +88,7 @@ impl Set {
         match on {
             On::Ours => &self.ours,
             On::OursWithDocuments => &self.ours_with_documents,
+            On::Node => &self.node,
             On::Plain => &self.plain,
             On::PlainWithDocuments => &self.plain_with_documents,
             On::Naive => &self.naive,
@@ -93,7 +98,7 @@ impl Set {
 
     /// All devices are online still; those that every beat must write were all seen.
     fn check(&self, ids: usize, start_ms: i64) {
-        for server in [&self.ours, &self.ours_with_documents] {
+        for server in [&self.ours, &self.ours_with_documents, &self.node] {
             let mut con = server.connection();
             let beats = info(&mut con, "heartbeats") as usize;
             let offline = cmd!(con, "DEVICE.COUNT", "OFFLINE").int();
@@ -133,6 +138,7 @@ fn rows(sha: &str) -> Vec<Row> {
     vec![
         row("heartbeat", "DEVICE.HEARTBEAT", On::Ours, &beat),
         row("documents", with_documents, On::OursWithDocuments, &beat),
+        row("node", "the same, node of a cluster", On::Node, &beat),
         (recipe, On::Recipe, None),
         row("lua", "Lua, the same", On::Plain, &lua),
         row("naive", "naive module, RM_Call", On::Naive, &naive),

@@ -1,5 +1,7 @@
 //! Servers whose devices are online and in order, in the forms that heartbeats are compared in.
 
+use std::time::Duration;
+
 use serde_json::Value;
 
 use super::benchmark::pinned_server;
@@ -25,7 +27,25 @@ pub fn ours_on(builder: Builder, ids: usize, append_only: bool) -> Server {
     server
 }
 
-/// The same; each device has reported 500 bytes, and as much is desired.
+/// The same on a node of a cluster that has all slots.
+pub fn node(ids: usize, append_only: bool) -> Server {
+    let builder = Server::builder()
+        .config("cluster-enabled", "yes")
+        .config("cluster-config-file", "nodes.conf")
+        .config("devicestate.heartbeat-timeout", TIMEOUT_MS);
+    let server = pinned_server(builder, append_only);
+    let mut con = server.connection();
+    cmd!(con, "CLUSTER ADDSLOTSRANGE", 0, 16_383).text();
+    wait_for("the node has its slots", Duration::from_secs(30), || {
+        cmd!(con, "CLUSTER INFO")
+            .text()
+            .contains("cluster_state:ok")
+    });
+    bring_online(&server, 0..ids, id, |_| TIMEOUT_MS);
+    server
+}
+
+/// As [`ours`]; each device has reported 500 bytes, and as much is desired.
 pub fn ours_with_documents(ids: usize, append_only: bool) -> Server {
     let server = ours(ids, append_only);
     each(&server, 0..ids, |number, out| {

@@ -91,6 +91,19 @@ impl Fleet {
         }
     }
 
+    /// What the server said of its slots may be wrong by now.
+    pub fn forget_slots(&self) {
+        self.slots.asked_ms.set(None);
+    }
+
+    /// Behind the token of a batch: the node that gave it, where there are several.
+    pub fn token_place(&self) -> String {
+        match self.slots.known.borrow().node.as_str() {
+            "" => String::new(),
+            node => format!("@{node}"),
+        }
+    }
+
     fn ask_for_slots(&self, ctx: &Ctx<'_>) {
         let now = monotonic_ms();
         let is_fresh = |asked: u64| now - asked < BELIEVED_MS;

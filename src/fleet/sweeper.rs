@@ -267,8 +267,15 @@ impl Fleet {
             return Some((Deaf::Paused, String::new()));
         }
         // A node of a cluster without a slot has nobody to hear.
-        let key = &self.home(ctx).ok()?.probe;
-        match ctx.probe_writable(key) {
+        let mut key = &self.home(ctx).ok()?.probe;
+        let mut answer = ctx.probe_writable(key);
+        if answer.is_err() && self.keys.are_by_slot() {
+            // The slot may have moved away since the server was asked.
+            self.forget_slots();
+            key = &self.home(ctx).ok()?.probe;
+            answer = ctx.probe_writable(key);
+        }
+        match answer {
             Ok(()) => None,
             // The server remembers the memory state of its last command; ours is newer.
             Err(error) if error.0.starts_with("OOM") && !flags.is_out_of_memory() => {

@@ -1,8 +1,10 @@
 //! Slots that move from node to node while devices live and die.
 
+use std::collections::BTreeSet;
 use std::thread;
 use std::time::Duration;
 
+use devicestate_core::cluster::slots_of_myself;
 use devicestate_core::slot::{self, Slot};
 
 use super::{check, id, offline, told, Over};
@@ -11,9 +13,9 @@ use crate::support::*;
 
 const LIMIT: Duration = Duration::from_secs(60);
 
-/// Half of the devices send heartbeats all the time, the others die in the midst of it.
-#[test]
-fn devices_live_and_die_while_slots_move() {
+/// Half of the devices send heartbeats all the time, the others die in the midst of it, while `slots_move`
+/// round after round. The codes of all redirections that the clients met.
+fn devices_live_and_die(rounds: usize, slots_move: impl Fn(&Cluster, usize)) -> BTreeSet<String> {
     const DEVICES: usize = 1_200;
     let cluster = Cluster::start(3, 0, || {
         Server::builder()
@@ -38,20 +40,15 @@ fn devices_live_and_die_while_slots_move() {
             }
             client.redirected
         });
-        for round in 0..4 {
-            let (from, to) = (&cluster.nodes[round % 2], &cluster.nodes[(round + 1) % 2]);
-            cluster.reshard(from, to, 300);
+        for round in 0..rounds {
+            slots_move(&cluster, round);
         }
         wait_for("the silent ones are told", LIMIT, || {
-            offline(&cluster) == DEVICES / 2
+            load.is_finished() || offline(&cluster) == DEVICES / 2
         });
         is_over.set();
         load.join().expect("the load")
     });
-    assert!(
-        redirected.contains_key("ASK") || redirected.contains_key("MOVED"),
-        "{redirected:?}"
-    );
     let (online, offline) = check(&cluster);
     assert_eq!((online, offline), (DEVICES as i64 / 2, DEVICES as i64 / 2));
     let told = told(&cluster);
@@ -62,6 +59,48 @@ fn devices_live_and_die_while_slots_move() {
         };
         assert_eq!(told[&id(number)], wanted, "device {number}");
     }
+    redirected.into_keys().collect()
+}
+
+#[test]
+fn devices_live_and_die_while_slots_move_key_by_key() {
+    let codes = devices_live_and_die(4, |cluster, round| {
+        let (from, to) = (&cluster.nodes[round % 2], &cluster.nodes[(round + 1) % 2]);
+        cluster.reshard(from, to, 300);
+    });
+    assert_only_redirections(&codes);
+}
+
+#[track_caller]
+fn assert_only_redirections(codes: &BTreeSet<String>) {
+    let allowed = ["ASK", "MOVED", "TRYAGAIN"];
+    assert!(codes.contains("MOVED"), "nothing moved: {codes:?}");
+    assert!(
+        codes.iter().all(|code| allowed.contains(&code.as_str())),
+        "{codes:?}"
+    );
+}
+
+/// Valkey from 9 on moves slots whole: commands are answered all the time.
+#[test]
+fn devices_live_and_die_while_slots_move_whole() {
+    let mut con = Server::start().connection();
+    let is_known = cmd!(con, "COMMAND INFO", "cluster|migrateslots").at(0);
+    if is_known.is_nil() {
+        return;
+    }
+    let codes = devices_live_and_die(4, |cluster, round| {
+        let (from, to) = (&cluster.nodes[round % 2], &cluster.nodes[(round + 1) % 2]);
+        let (mut source, mut target) = (from.connection(), to.connection());
+        let first = Slot::new(0).expect("a slot");
+        let migrate = "CLUSTER MIGRATESLOTS SLOTSRANGE 0 1500 NODE";
+        cmd!(source, migrate, id_of(to)).text();
+        wait_for("the slots have moved", LIMIT, || {
+            let nodes = cmd!(target, "CLUSTER NODES").text();
+            slots_of_myself(&nodes).is_some_and(|slots| slots.owned.contains(&first))
+        });
+    });
+    assert_only_redirections(&codes);
 }
 
 /// While its slot is on its way, nobody hears a device: it gets one timeout to speak up afterwards.

@@ -66,22 +66,25 @@ impl Cluster {
         cluster
     }
 
+    #[track_caller]
     fn wait_until_whole(&self) {
-        for node in &self.nodes {
-            let mut con = node.connection();
-            let known = format!("cluster_known_nodes:{}\r", self.nodes.len());
-            let mut met: Option<Instant> = None;
-            wait_for("all nodes know each other and all slots", LIMIT, || {
+        let known = format!("cluster_known_nodes:{}\r", self.nodes.len());
+        let mut met: Option<Instant> = None;
+        wait_for("all nodes know each other and all slots", LIMIT, || {
+            // Nodes that shake hands for too long give up.
+            let is_time = met.is_none_or(|at| at.elapsed() > Duration::from_secs(3));
+            let mut is_whole = true;
+            for node in &self.nodes {
+                let mut con = node.connection();
                 let info = cmd!(con, "CLUSTER INFO").text();
-                // Nodes that shake hands for too long give up.
-                let is_new = met.is_none_or(|at| at.elapsed() > Duration::from_secs(3));
-                if is_new && !info.contains(&known) {
+                is_whole &= info.contains("cluster_state:ok") && info.contains(&known);
+                if is_time && !info.contains(&known) {
                     cmd!(con, "CLUSTER MEET", "127.0.0.1", self.nodes[0].port()).text();
                     met = Some(Instant::now());
                 }
-                info.contains("cluster_state:ok") && info.contains(&known)
-            });
-        }
+            }
+            is_whole
+        });
     }
 
     /// Waits until all replicas have what was written so far.

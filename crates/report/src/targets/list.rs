@@ -4,7 +4,7 @@ use super::Wanted::{AtLeast, AtMost};
 use super::{target, Target};
 
 /// On Redis 7.0 with two cores. Ratios say how many times as fast as the peer ours is.
-pub const ALL: [Target; 20] = [
+pub const ALL: [Target; 21] = [
     target(
         "steady heartbeat beside HSET",
         &["heartbeat.no_aof.hset.heartbeat_ratio"],
@@ -29,6 +29,11 @@ pub const ALL: [Target; 20] = [
         "steady heartbeat without documents beside one with them",
         &["heartbeat.no_aof.documents.heartbeat_ratio"],
         AtMost(1.1),
+    ),
+    target(
+        "steady heartbeat on a single server beside one on a node of a cluster",
+        &["heartbeat.no_aof.node.heartbeat_ratio"],
+        AtMost(1.25),
     ),
     target(
         "HEARTBEAT REPORTED beside Lua",

@@ -48,7 +48,7 @@ pub fn batch(
         return Ok(None);
     };
     share(&mut parts, fetch.count);
-    let token = format!("{now}-{}", next_sequence(now));
+    let token = format!("{now}-{}{}", next_sequence(now), fleet.token_place());
     let mut items = Vec::new();
     for part in &mut parts {
         // Neither the severity nor the first fact changes by that: a raise that is worse is told.
