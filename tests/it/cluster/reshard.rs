@@ -84,8 +84,8 @@ fn assert_only_redirections(codes: &BTreeSet<String>) {
 /// Valkey from 9 on moves slots whole: commands are answered all the time.
 #[test]
 fn devices_live_and_die_while_slots_move_whole() {
-    let mut con = Server::start().connection();
-    let is_known = cmd!(con, "COMMAND INFO", "cluster|migrateslots").at(0);
+    let server = Server::start();
+    let is_known = cmd!(server.connection(), "COMMAND INFO", "cluster|migrateslots").at(0);
     if is_known.is_nil() {
         return;
     }
