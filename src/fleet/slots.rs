@@ -67,6 +67,16 @@ impl Fleet {
         false
     }
 
+    /// The same of a key, as far as is known: a walk over all keys may as well pass it by.
+    pub fn stays_here(&self, ctx: &Ctx<'_>, key: &[u8]) -> bool {
+        if !self.keys.are_by_slot() {
+            return true;
+        }
+        self.ask_for_slots(ctx);
+        let (slot, known) = (Slot::of(key), self.slots.known.borrow());
+        known.owned.binary_search(&slot).is_ok() && !known.moving.contains(&slot)
+    }
+
     /// The hearing of this server, and the deaf time of the device's slot: while that moved, no heartbeat
     /// of its devices was taken.
     pub fn hearing_of(&self, id: &str) -> Hearing {

@@ -160,6 +160,10 @@ impl Walk<'_> {
         self.seen += page.len() as u64;
         let mut large = Vec::new();
         for key in page.iter() {
+            if !self.fleet.stays_here(self.ctx, key) {
+                // It is looked at where it arrives.
+                continue;
+            }
             match self.fleet.keys.role(key) {
                 Some(Role::State(id)) => self.hash(id)?,
                 Some(Role::Heartbeat(id)) => self.heartbeat_key(key, id)?,
