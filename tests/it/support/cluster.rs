@@ -67,6 +67,25 @@ impl Cluster {
         cluster
     }
 
+    /// Starts one more primary, without a slot, and waits until all nodes know it.
+    #[track_caller]
+    pub fn join(&mut self, builder: impl Fn() -> Builder) {
+        let node = builder()
+            .config("cluster-enabled", "yes")
+            .config("cluster-config-file", "nodes.conf")
+            .config("cluster-node-timeout", 2_000)
+            .start();
+        cmd!(
+            node.connection(),
+            "CLUSTER MEET",
+            "127.0.0.1",
+            self.nodes[0].port()
+        )
+        .text();
+        self.nodes.push(node);
+        self.wait_until_whole();
+    }
+
     fn wait_until_whole(&self) {
         for node in &self.nodes {
             let mut con = node.connection();
