@@ -1,9 +1,9 @@
 //! Loading the module: what it needs of the server, in which order things start.
 
-use crate::fleet::{self, settings, Fleet};
+use crate::fleet::{self, definitions, settings, Fleet};
 use crate::store::events::{Listener, Replaced};
 use crate::store::settings::Setting;
-use crate::store::{Ctx, Level, RString, RawArgs};
+use crate::store::{monotonic_ms, Ctx, Level, RString, RawArgs};
 use crate::{commands, info, queue};
 
 /// As `MODULE LIST` shows it: 0.1.0.
@@ -29,6 +29,7 @@ pub fn load(ctx: &Ctx<'_>, args: RawArgs<'_>) -> Result<(), String> {
     commands::register_all(ctx)?;
     ctx.register_info::<info::Section>();
     ctx.listen::<Changes>()?;
+    ctx.receive::<definitions::exchange::Ears>();
     advise(ctx);
     Ok(())
 }
@@ -117,6 +118,11 @@ impl Listener for Changes {
 
     fn data_replaced(ctx: &Ctx<'_>, what: Replaced) {
         fleet::with(|fleet| fleet.data_replaced(what));
+        if what == Replaced::Loaded {
+            // Before the first report comes that a rule is about.
+            ctx.select_db(0);
+            fleet::with(|fleet| fleet.definitions.look(ctx, fleet, monotonic_ms()));
+        }
         queue::forget_all(ctx);
     }
 

@@ -19,7 +19,7 @@ impl Command for AlertRuleDel {
         arity: 3,
         flags: "write fast",
         keys: Keys::None,
-        tips: "request_policy:all_nodes response_policy:agg_max",
+        tips: "",
         args: &[
             ArgSpec::new("type", ArgKind::Text),
             ArgSpec::new("rule", ArgKind::Text),

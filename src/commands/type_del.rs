@@ -18,7 +18,7 @@ impl Command for TypeDel {
         arity: 2,
         flags: "write",
         keys: Keys::None,
-        tips: "request_policy:all_nodes response_policy:agg_max",
+        tips: "",
         args: &[ArgSpec::new("type", ArgKind::Text)],
     };
 

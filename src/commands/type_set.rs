@@ -22,7 +22,7 @@ impl Command for TypeSet {
         arity: -4,
         flags: "write deny-oom",
         keys: Keys::None,
-        tips: "request_policy:all_nodes response_policy:all_succeeded",
+        tips: "",
         args: &[
             ArgSpec::new("type", ArgKind::Text),
             ArgSpec::option("TIMEOUT", "milliseconds", ArgKind::Integer),

@@ -80,6 +80,7 @@ const OUT_OF_SYNC: &str = "devices:outofsync";
 const EVENTS: &str = "devices:events";
 const REPORTS: &str = "devices:reports";
 const TYPES: &str = "devices:types";
+const DEFINITIONS: &str = "devices:definitions";
 const ALERTS_DUE: &str = "alerts:due";
 
 impl Keys {

@@ -4,6 +4,7 @@
 
 pub mod alerts;
 pub mod check;
+pub mod definitions;
 mod departures;
 pub mod device;
 pub mod device_commands;
@@ -47,6 +48,7 @@ pub struct Fleet {
     pub stats: stats::Stats,
     pub types: types::Types,
     pub rules: alerts::rules::Rules,
+    pub definitions: definitions::Definitions,
     deadlines: RefCell<Deadlines<Known>>,
     /// Devices with alerts that do something by themselves.
     alert_deadlines: RefCell<Deadlines>,
@@ -134,6 +136,7 @@ pub fn start(is_cluster: bool) {
         stats: stats::Stats::default(),
         types: types::Types::default(),
         rules: alerts::rules::Rules::default(),
+        definitions: definitions::Definitions::default(),
         deadlines: RefCell::new(Deadlines::new()),
         alert_deadlines: RefCell::new(Deadlines::new()),
         shortest_timeout: Cell::new(u64::MAX),
@@ -286,6 +289,10 @@ impl Fleet {
                 self.rules.forget(device_type);
                 return;
             }
+            Some(keys::Role::Definitions) => {
+                self.definitions.copy_changed(key);
+                return;
+            }
             _ => {}
         }
         if matches!(self.hearing().deaf(), Some(Deaf::Loading | Deaf::Replica)) {
@@ -335,6 +342,7 @@ impl Fleet {
     /// What is noted of devices is what this server did; another one was the master meanwhile, or
     /// will be.
     pub fn role_changed(&self) {
+        self.definitions.look_again();
         self.deadlines.borrow_mut().forget_notes();
     }
 
@@ -342,6 +350,7 @@ impl Fleet {
     pub fn data_replaced(&self, what: Replaced) {
         self.types.forget();
         self.rules.forget_all();
+        self.definitions.forget_all();
         self.deadlines.borrow_mut().forget_notes();
         self.deadlines.borrow_mut().look_at_all();
         self.alert_deadlines.borrow_mut().look_at_all();

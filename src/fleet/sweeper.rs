@@ -65,10 +65,12 @@ impl Fleet {
         ctx.look_for_followers();
         self.stats.ticks.add(1);
         self.stats.sample(monotonic);
+        self.definitions.look(ctx, self, monotonic);
         if !self.listen(ctx, now, monotonic) {
             return TICK_MS;
         }
         self.types.check_key(ctx, self);
+        self.definitions.keep(ctx, self, monotonic);
         let until = monotonic_us().saturating_add(settings::SWEEP_BUDGET_US.value());
         let more_due = self.sweep(ctx, now, until) | self.sweep_alerts(ctx, now, until);
         let more_to_reconcile = self.reconcile(ctx, now, until);

@@ -1,9 +1,11 @@
 //! Defaults of device types: the hash `devices:types`, one field per type holding JSON, and a
-//! parsed copy of it that is dropped whenever the key changes.
+//! parsed copy of it that is dropped whenever the key changes. In a cluster they are
+//! [definitions](super::definitions).
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 
+use devicestate_core::definitions::Name;
 use serde::{Deserialize, Serialize};
 
 use super::presence::expect;
@@ -50,6 +52,7 @@ impl Types {
     /// asks now and then.
     pub fn check_key(&self, ctx: &Ctx<'_>, fleet: &Fleet) {
         let is_stale = self.is_fresh.get()
+            && !fleet.keys.are_by_slot()
             && !self.cache.borrow().is_empty()
             && key(ctx, fleet).is_ok_and(|key| ctx.key_type(key) != KeyType::Hash);
         if is_stale {
@@ -64,14 +67,9 @@ impl Types {
         }
         let mut cache = self.cache.borrow_mut();
         cache.clear();
-        let stored = key(ctx, fleet)
-            .ok()
-            .and_then(|key| ctx.read(c"HGETALL", &[Arg::Str(key)]).ok());
-        if let Some(types) = stored {
-            for (name, json) in types.pairs() {
-                if let Some(defaults) = TypeDefaults::parse(json) {
-                    cache.insert(name.to_vec(), defaults);
-                }
+        for (name, json) in stored(ctx, fleet) {
+            if let Some(defaults) = TypeDefaults::parse(&json) {
+                cache.insert(name, defaults);
             }
         }
         cache
@@ -109,14 +107,14 @@ impl Types {
         fleet: &Fleet,
         device_type: &str,
     ) -> Result<Option<TypeDefaults>> {
-        expect(ctx, key(ctx, fleet)?, KeyType::Hash)?;
+        expect_hash(ctx, fleet)?;
         self.refresh(ctx, fleet);
         Ok(self.cache.borrow().get(device_type.as_bytes()).copied())
     }
 
     /// All types with their defaults, by name.
     pub fn list(&self, ctx: &Ctx<'_>, fleet: &Fleet) -> Result<Vec<(Vec<u8>, TypeDefaults)>> {
-        expect(ctx, key(ctx, fleet)?, KeyType::Hash)?;
+        expect_hash(ctx, fleet)?;
         self.refresh(ctx, fleet);
         let mut types: Vec<_> = self
             .cache
@@ -146,18 +144,31 @@ impl Types {
             return Ok(());
         }
         let json = serde_json::to_string(&after).unwrap_or_default();
-        let key = Arg::Str(key(ctx, fleet)?);
-        ctx.write(c"HSET", &[key, device_type.into(), json.as_str().into()])?;
+        if fleet.keys.are_by_slot() {
+            let name = Name::type_defaults(device_type);
+            fleet.definitions.change(ctx, fleet, name, Some(&json))?;
+        } else {
+            let key = Arg::Str(key(ctx, fleet)?);
+            ctx.write(c"HSET", &[key, device_type.into(), json.as_str().into()])?;
+        }
         self.changed();
         Ok(())
     }
 
     pub fn delete(&self, ctx: &Ctx<'_>, fleet: &Fleet, device_type: &str) -> Result<bool> {
-        expect(ctx, key(ctx, fleet)?, KeyType::Hash)?;
-        let deleted = ctx
-            .write(c"HDEL", &[Arg::Str(key(ctx, fleet)?), device_type.into()])?
-            .int()
-            > 0;
+        expect_hash(ctx, fleet)?;
+        let deleted = if fleet.keys.are_by_slot() {
+            let mut all = fleet.definitions.types().into_iter();
+            let is_known = all.any(|(name, _)| name == device_type);
+            if is_known {
+                let name = Name::type_defaults(device_type);
+                fleet.definitions.change(ctx, fleet, name, None)?;
+            }
+            is_known
+        } else {
+            let hdel = [Arg::Str(key(ctx, fleet)?), device_type.into()];
+            ctx.write(c"HDEL", &hdel)?.int() > 0
+        };
         if deleted {
             self.changed();
         }
@@ -165,13 +176,37 @@ impl Types {
     }
 
     /// Devices of the type may be due earlier or later now.
-    fn changed(&self) {
+    pub(super) fn changed(&self) {
         self.forget();
         super::look_at_all();
     }
 }
 
-/// Where this server keeps them.
+/// Where a single server keeps them.
 fn key<'f>(ctx: &Ctx<'_>, fleet: &'f Fleet) -> Result<&'f RString> {
     Ok(&fleet.home(ctx)?.types)
+}
+
+fn expect_hash(ctx: &Ctx<'_>, fleet: &Fleet) -> Result<()> {
+    match fleet.keys.are_by_slot() {
+        true => Ok(()),
+        false => expect(ctx, key(ctx, fleet)?, KeyType::Hash),
+    }
+}
+
+/// Each type and its JSON.
+fn stored(ctx: &Ctx<'_>, fleet: &Fleet) -> Vec<(Vec<u8>, Vec<u8>)> {
+    if fleet.keys.are_by_slot() {
+        let all = fleet.definitions.types().into_iter();
+        return all
+            .map(|(name, json)| (name.into_bytes(), json.into_bytes()))
+            .collect();
+    }
+    let hash = key(ctx, fleet)
+        .ok()
+        .and_then(|key| ctx.read(c"HGETALL", &[Arg::Str(key)]).ok());
+    let pairs = hash.iter().flat_map(|hash| hash.pairs());
+    pairs
+        .map(|(name, json)| (name.to_vec(), json.to_vec()))
+        .collect()
 }

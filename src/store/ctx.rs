@@ -40,6 +40,11 @@ impl Flags {
         self.has(raw::REDISMODULE_CTX_FLAGS_CLUSTER)
     }
 
+    /// Within `MULTI`, or a script.
+    pub fn is_in_transaction(self) -> bool {
+        self.has(raw::REDISMODULE_CTX_FLAGS_MULTI) || self.has(raw::REDISMODULE_CTX_FLAGS_LUA)
+    }
+
     /// There is an append-only file, or a child process makes a snapshot.
     pub(super) fn has_aof_or_child(self) -> bool {
         self.has(raw::REDISMODULE_CTX_FLAGS_AOF)

@@ -90,7 +90,7 @@ impl HashKey<'_> {
     /// any of them twice: a small hash is read in one go, which costs less than to look for eight
     /// fields, and more so if some of them are missing.
     pub fn read(&self, fields: &[&RString], mut each: impl FnMut(&[u8], &[u8])) {
-        if self.scan_once(&mut each) {
+        if self.scan(1, &mut each) {
             return;
         }
         for field in fields {
@@ -100,17 +100,27 @@ impl HashKey<'_> {
         }
     }
 
-    /// Tells the fields that one step of a scan comes by; whether those were all of them. They are if
-    /// the server keeps the hash in one piece.
-    fn scan_once<F: FnMut(&[u8], &[u8])>(&self, each: &mut F) -> bool {
+    /// All fields with their values; of a hash that is being resized, some may come twice.
+    pub fn pairs(&self) -> Vec<(Vec<u8>, Vec<u8>)> {
+        let mut pairs = Vec::new();
+        let mut push = |field: &[u8], value: &[u8]| pairs.push((field.to_vec(), value.to_vec()));
+        self.scan(usize::MAX, &mut push);
+        pairs
+    }
+
+    /// Tells the fields that so many steps of a scan come by; whether those were all of them. One step is
+    /// enough if the server keeps the hash in one piece.
+    fn scan<F: FnMut(&[u8], &[u8])>(&self, steps: usize, each: &mut F) -> bool {
         // SAFETY: an open hash; a cursor that is freed here; the callback gets `each`, which lives for
         // the call and is not used by anybody else meanwhile.
         unsafe {
             let cursor = api!(RedisModule_ScanCursorCreate)();
             let each = ptr::from_mut(each).cast::<c_void>();
-            let more = api!(RedisModule_ScanKey)(self.raw, cursor, Some(field_entry::<F>), each);
+            let is_whole = (0..steps).any(|_| {
+                api!(RedisModule_ScanKey)(self.raw, cursor, Some(field_entry::<F>), each) == 0
+            });
             api!(RedisModule_ScanCursorDestroy)(cursor);
-            more == 0
+            is_whole
         }
     }
 
@@ -139,7 +149,7 @@ unsafe extern "C" fn field_entry<F: FnMut(&[u8], &[u8])>(
         // The key is no hash.
         return;
     }
-    // SAFETY: what `scan_once` passed, and two strings that live for the call.
+    // SAFETY: what `scan` passed, and two strings that live for the call.
     let (each, field, value) =
         unsafe { (&mut *each.cast::<F>(), bytes_of(field), bytes_of(value)) };
     guarded(|| each(field, value));

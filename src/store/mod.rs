@@ -14,6 +14,7 @@ mod args;
 mod batch;
 mod block;
 mod call;
+pub mod cluster_bus;
 pub mod command;
 mod ctx;
 mod echo;

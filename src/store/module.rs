@@ -85,6 +85,7 @@ pub fn on_unload(
     let ctx = unsafe { Ctx::new(ctx, false) };
     match entry::guarded(unload) {
         Some(Ok(())) => {
+            ctx.stop_receiving();
             Ctx::let_detached_go();
             return raw::REDISMODULE_OK as c_int;
         }

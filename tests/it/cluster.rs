@@ -1,5 +1,6 @@
 //! Nodes of a cluster: each answers for the devices whose slots it has, and slots move.
 
+mod definitions;
 mod failover;
 mod layout;
 mod reshard;

@@ -8,6 +8,7 @@
 pub mod alert;
 pub mod cluster;
 pub mod deadlines;
+pub mod definitions;
 pub mod digits;
 pub mod duration;
 pub mod escape;

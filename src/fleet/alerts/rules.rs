@@ -1,11 +1,13 @@
 //! Alert rules: the hash `alerts:rules:<type>`, one field per rule holding its JSON, and a parsed
-//! copy of each type's that is dropped whenever its key changes.
+//! copy of each type's that is dropped whenever its key changes. In a cluster they are
+//! [definitions](crate::fleet::definitions).
 
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::rc::Rc;
 
 use devicestate_core::alert::rule::{Condition, Rule};
+use devicestate_core::definitions::Name;
 
 use crate::fleet::presence::expect;
 use crate::fleet::sweeper::Trouble;
@@ -81,6 +83,9 @@ impl Rules {
         name: &str,
         json: &str,
     ) -> Result<bool> {
+        if fleet.keys.are_by_slot() {
+            return self.define(ctx, fleet, device_type, name, Some(json));
+        }
         let key = fleet.home(ctx)?.rules(device_type);
         expect(ctx, &key, KeyType::Hash)?;
         let stored = ctx.read(c"HGET", &[Arg::Str(&key), name.into()])?;
@@ -105,16 +110,49 @@ impl Rules {
         device_type: &str,
         name: &str,
     ) -> Result<bool> {
+        if fleet.keys.are_by_slot() {
+            return self.define(ctx, fleet, device_type, name, None);
+        }
         let key = fleet.home(ctx)?.rules(device_type);
         expect(ctx, &key, KeyType::Hash)?;
         let deleted = ctx.write(c"HDEL", &[Arg::Str(&key), name.into()])?.int() > 0;
         self.forget(device_type.as_bytes());
         Ok(deleted)
     }
+
+    /// Sets or deletes a rule on all nodes of a cluster; true when it was new, or was there.
+    fn define(
+        &self,
+        ctx: &Ctx<'_>,
+        fleet: &Fleet,
+        device_type: &str,
+        name: &str,
+        json: Option<&str>,
+    ) -> Result<bool> {
+        let rules = fleet.definitions.rules(device_type);
+        let stored = rules.iter().find(|(other, _)| other == name);
+        if stored.map(|(_, stored)| stored.as_str()) == json {
+            return Ok(false);
+        }
+        let is_new = stored.is_none();
+        if is_new && rules.len() as u64 >= MAX_RULES {
+            return Err(Error::too_many_rules(device_type, MAX_RULES));
+        }
+        let definition = Name::rule(device_type, name);
+        fleet.definitions.change(ctx, fleet, definition, json)?;
+        self.forget(device_type.as_bytes());
+        Ok(is_new || json.is_none())
+    }
 }
 
 /// The rules of a type as they are stored, by name.
 pub fn list(ctx: &Ctx<'_>, fleet: &Fleet, device_type: &str) -> Result<Vec<(Vec<u8>, Vec<u8>)>> {
+    if fleet.keys.are_by_slot() {
+        let rules = fleet.definitions.rules(device_type).into_iter();
+        return Ok(rules
+            .map(|(name, json)| (name.into_bytes(), json.into_bytes()))
+            .collect());
+    }
     let key = fleet.home(ctx)?.rules(device_type);
     expect(ctx, &key, KeyType::Hash)?;
     let reply = ctx.read(c"HGETALL", &[Arg::Str(&key)])?;

@@ -178,7 +178,7 @@ impl Walk<'_> {
                     }
                 }
                 Some(Role::User(user)) => self.user(key, user)?,
-                Some(Role::Rules(_) | Role::Types) | None => {}
+                Some(Role::Rules(_) | Role::Types | Role::Definitions) | None => {}
             }
         }
         Ok(match (page.cursor, large.is_empty()) {

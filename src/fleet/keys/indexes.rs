@@ -3,8 +3,8 @@
 use devicestate_core::slot::Slot;
 
 use super::{
-    ALERTS_DUE, ALERTS_OF_USER, ALERT_RULES, EVENTS, OFFLINE, OF_TYPE, ONLINE, ONLINE_OF_TYPE,
-    OUT_OF_SYNC, REGISTERED, REPORTS, TYPES,
+    ALERTS_DUE, ALERTS_OF_USER, ALERT_RULES, DEFINITIONS, EVENTS, OFFLINE, OF_TYPE, ONLINE,
+    ONLINE_OF_TYPE, OUT_OF_SYNC, REGISTERED, REPORTS, TYPES,
 };
 use crate::store::RString;
 
@@ -18,6 +18,8 @@ pub struct Indexes {
     pub events: RString,
     pub reports: RString,
     pub types: RString,
+    /// A copy of all definitions, in a cluster.
+    pub definitions: RString,
     pub alerts_due: RString,
     /// Never exists, for asking whether the server takes writes.
     pub probe: RString,
@@ -40,6 +42,7 @@ impl Indexes {
             events: key(EVENTS),
             reports: key(REPORTS),
             types: key(TYPES),
+            definitions: key(DEFINITIONS),
             alerts_due: key(ALERTS_DUE),
             probe: RString::new(format!("devicestate:probe{separator}{tag}").as_bytes()),
             prefix: prefix.to_owned(),

@@ -25,6 +25,8 @@ pub enum Role<'a> {
     OnlineOfType(&'a [u8]),
     /// The defaults of types.
     Types,
+    /// A copy of all definitions.
+    Definitions,
     Index(Index),
 }
 
@@ -61,12 +63,15 @@ const INDEXES: [(&str, Index); 5] = [
     (ALERTS_DUE, Index::AlertsDue),
 ];
 
+/// How the names of such keys begin, and what the rest of one makes of it.
+type Kind<'a> = (&'static str, fn(&'a [u8]) -> Role<'a>);
+
 impl Keys {
     /// What this key is, if it is one of ours that the module must know again.
     pub fn role<'a>(&self, key: &'a [u8]) -> Option<Role<'a>> {
         let name = key.strip_prefix(self.prefix.as_bytes())?;
         let after = |kind: &str| name.strip_prefix(kind.as_bytes());
-        let of_device: [(&str, fn(&'a [u8]) -> Role<'a>); 7] = [
+        let of_device: [Kind<'a>; 7] = [
             (STATE, Role::State),
             (HEARTBEAT, Role::Heartbeat),
             (SHADOWS, Role::OfDevice),
@@ -80,7 +85,7 @@ impl Keys {
                 return self.in_braces(id).map(role);
             }
         }
-        let of_others: [(&str, fn(&'a [u8]) -> Role<'a>); 4] = [
+        let of_others: [Kind<'a>; 4] = [
             (ALERTS_OF_USER, Role::User),
             (ALERT_RULES, Role::Rules),
             (OF_TYPE, Role::OfType),
@@ -93,6 +98,10 @@ impl Keys {
         }
         if after(TYPES).is_some_and(|rest| self.is_tag(rest)) {
             return Some(Role::Types);
+        }
+        let is_copy = |rest| self.are_by_slot() && self.is_tag(rest);
+        if after(DEFINITIONS).is_some_and(is_copy) {
+            return Some(Role::Definitions);
         }
         INDEXES.into_iter().find_map(|(kind, index)| {
             let is_one = after(kind).is_some_and(|rest| self.is_tag(rest));

@@ -300,11 +300,13 @@ fn fleet_wide_commands_tell_clusters_how_to_ask_all_shards() {
         ("device.count", "response_policy:agg_sum"),
         ("device.mget", "request_policy:multi_shard"),
         ("alert.due", "request_policy:all_shards"),
-        ("alert.rule.set", "request_policy:all_nodes"),
-        ("alert.rule.del", "request_policy:all_nodes"),
     ] {
         let tips = command_info(&mut con, name)[7].texts();
         assert!(tips.iter().any(|found| found == tip), "{name}: {tips:?}");
+    }
+    // One node tells all others.
+    for name in ["device.type.set", "alert.rule.set", "alert.rule.del"] {
+        assert!(command_info(&mut con, name)[7].texts().is_empty(), "{name}");
     }
     let list = command_info(&mut con, "device.list")[7].texts();
     assert!(

@@ -30,15 +30,8 @@ impl Cluster {
         builder: impl Fn() -> Builder,
     ) -> Cluster {
         let count = primaries * (1 + replicas_of_each);
-        let start = |_| {
-            builder()
-                .config("cluster-enabled", "yes")
-                .config("cluster-config-file", "nodes.conf")
-                .config("cluster-node-timeout", 2_000)
-                .start()
-        };
         let cluster = Cluster {
-            nodes: (0..count).map(start).collect(),
+            nodes: (0..count).map(|_| node(builder())).collect(),
         };
         for (at, node) in cluster.nodes.iter().enumerate() {
             let mut con = node.connection();
@@ -64,6 +57,14 @@ impl Cluster {
         }
         cluster.wait_until_whole();
         cluster
+    }
+
+    /// Starts one more primary, without a slot, and waits until all nodes know it.
+    #[track_caller]
+    pub fn join(&mut self, builder: impl Fn() -> Builder) {
+        let node = node(builder());
+        self.nodes.push(node);
+        self.wait_until_whole();
     }
 
     #[track_caller]
@@ -147,6 +148,13 @@ impl Cluster {
 #[track_caller]
 pub fn id_of(node: &Server) -> String {
     cmd!(node.connection(), "CLUSTER MYID").text()
+}
+
+fn node(builder: Builder) -> Server {
+    let builder = builder
+        .config("cluster-enabled", "yes")
+        .config("cluster-config-file", "nodes.conf");
+    builder.config("cluster-node-timeout", 2_000).start()
 }
 
 /// Sends each command to where its key is, as cluster clients do.
