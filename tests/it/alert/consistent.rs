@@ -8,9 +8,10 @@ use super::*;
 use crate::consistency::assert_users_consistent;
 use crate::workload::{run, Workload};
 
-/// Says what makes alerts, and some of everything else, until the server is gone.
-fn talk(con: &mut Connection, seed: u64) {
-    let mut workload = Workload::of(seed, "", 12);
+/// Says what makes alerts of devices and users of this `prefix`, and some of everything else, until
+/// the server is gone.
+fn talk(con: &mut Connection, seed: u64, prefix: &str) {
+    let mut workload = Workload::of(seed, prefix, 12);
     loop {
         let command = workload.command();
         if !command[0].starts_with(b"ALERT.") && !workload.random.one_in(8) {
@@ -33,10 +34,13 @@ fn a_crash_in_the_middle_of_everything_leaves_every_step_whole() {
         .start();
     let mut users = 0;
     for round in 0..3 {
+        // Users of their own: batches that were out at the last crash stay out for a minute, and
+        // nobody knows their tokens.
         let clients: Vec<_> = (0..4)
             .map(|client| {
                 let mut con = server.connection();
-                thread::spawn(move || talk(&mut con, 4 * round + client))
+                let prefix = format!("{round}-");
+                thread::spawn(move || talk(&mut con, 4 * round + client, &prefix))
             })
             .collect();
         let mut con = server.connection();
