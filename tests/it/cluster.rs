@@ -57,6 +57,22 @@ fn check(cluster: &Cluster) -> (i64, i64) {
     (online, offline)
 }
 
+/// Asserts that of so many devices every second one is online, and the others went offline, each told
+/// once; and that indexes and hashes agree.
+#[track_caller]
+fn assert_half_died(cluster: &Cluster, devices: usize) {
+    let half = devices as i64 / 2;
+    assert_eq!(check(cluster), (half, half));
+    let told = told(cluster);
+    for number in 0..devices {
+        let wanted: &[&str] = match number % 2 {
+            0 => &["registered", "online"],
+            _ => &["registered", "online", "offline"],
+        };
+        assert_eq!(told[&id(number)], wanted, "device {number}");
+    }
+}
+
 /// How many devices are offline on all nodes.
 fn offline(cluster: &Cluster) -> usize {
     let count = |node: &Server| cmd!(node.connection(), "DEVICE.COUNT", "OFFLINE").int();

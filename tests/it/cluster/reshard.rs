@@ -7,8 +7,8 @@ use std::time::Duration;
 use devicestate_core::cluster::slots_of_myself;
 use devicestate_core::slot::{self, Slot};
 
-use super::{check, id, offline, told, Over};
-use crate::support::cluster::id_of;
+use super::{assert_half_died, id, offline, told, Over};
+use crate::support::cluster::{id_of, moves_slots_whole};
 use crate::support::*;
 
 const LIMIT: Duration = Duration::from_secs(60);
@@ -49,16 +49,7 @@ fn devices_live_and_die(rounds: usize, slots_move: impl Fn(&Cluster, usize)) -> 
         is_over.set();
         load.join().expect("the load")
     });
-    let (online, offline) = check(&cluster);
-    assert_eq!((online, offline), (DEVICES as i64 / 2, DEVICES as i64 / 2));
-    let told = told(&cluster);
-    for number in 0..DEVICES {
-        let wanted: &[&str] = match number % 2 {
-            0 => &["registered", "online"],
-            _ => &["registered", "online", "offline"],
-        };
-        assert_eq!(told[&id(number)], wanted, "device {number}");
-    }
+    assert_half_died(&cluster, DEVICES);
     redirected.into_keys().collect()
 }
 
@@ -84,9 +75,7 @@ fn assert_only_redirections(codes: &BTreeSet<String>) {
 /// Valkey from 9 on moves slots whole: commands are answered all the time.
 #[test]
 fn devices_live_and_die_while_slots_move_whole() {
-    let server = Server::start();
-    let is_known = cmd!(server.connection(), "COMMAND INFO", "cluster|migrateslots").at(0);
-    if is_known.is_nil() {
+    if !moves_slots_whole(&Server::start()) {
         return;
     }
     let codes = devices_live_and_die(4, |cluster, round| {

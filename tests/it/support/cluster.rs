@@ -144,6 +144,13 @@ impl Cluster {
     }
 }
 
+/// Whether the server can move slots in one step: Valkey from 9 on.
+#[track_caller]
+pub fn moves_slots_whole(server: &Server) -> bool {
+    let found = cmd!(server.connection(), "COMMAND INFO", "cluster|migrateslots");
+    !found.at(0).is_nil()
+}
+
 /// The node's name in the cluster.
 #[track_caller]
 pub fn id_of(node: &Server) -> String {
