@@ -151,9 +151,12 @@ fn may_touch<C: Command>(ctx: &Ctx<'_>, raw: RawArgs<'_>) -> bool {
         Keys::None | Keys::User => return true,
         Keys::First(_) | Keys::All(_) => {}
     }
-    // Several keys are in one slot, or the server refuses the command. What is no name is refused later.
-    let name = raw.get(1).and_then(|name| std::str::from_utf8(name).ok());
     let is_settled = |fleet: &Fleet| {
+        if !fleet.keys.are_by_slot() {
+            return true;
+        }
+        // Several keys are in one slot, or the server refuses the command. What is no name is refused later.
+        let name = raw.get(1).and_then(|name| std::str::from_utf8(name).ok());
         name.is_none_or(|name| fleet.is_settled(ctx, name)) || !ctx.flags().is_master()
     };
     fleet::with(is_settled).unwrap_or(true)

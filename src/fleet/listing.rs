@@ -6,10 +6,10 @@
 use super::device::status_name;
 use super::keys::Indexes;
 use super::pages::{self, Entry, Place, Position};
-use super::presence::expect;
+use super::presence::{expect, size_of};
 use super::state::{in_ms, is};
 use super::unseen::Among;
-use super::{Error, Fleet, Result};
+use super::{Fleet, Result};
 use crate::store::{Arg, Ctx, HashKey, KeyType, RString};
 
 /// What is asked for; filters combine.
@@ -344,13 +344,4 @@ fn count_in(
 fn count_offline(ctx: &Ctx<'_>, offline: &RString, seen_by: u64) -> Result<u64> {
     let range = [offline.into(), "-inf".into(), seen_by.into()];
     Ok(ctx.read(c"ZCOUNT", &range)?.int())
-}
-
-/// How many elements an index has; refuses a key of another type.
-fn size_of(ctx: &Ctx<'_>, index: &RString, wanted: KeyType) -> Result<u64> {
-    match ctx.key_size(index) {
-        (KeyType::Missing, _) => Ok(0),
-        (found, size) if found == wanted => Ok(size),
-        (found, _) => Err(Error::wrong_type(index.bytes(), found, wanted)),
-    }
 }

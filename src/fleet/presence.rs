@@ -14,10 +14,15 @@ const HEARTBEAT_MARGIN_MS: u64 = 86_400_000;
 
 /// Refuses a key that exists with another type.
 pub fn expect(ctx: &Ctx<'_>, key: &RString, wanted: KeyType) -> Result<()> {
-    match ctx.key_type(key) {
-        KeyType::Missing => Ok(()),
-        found if found == wanted => Ok(()),
-        found => Err(Error::wrong_type(key.bytes(), found, wanted)),
+    size_of(ctx, key, wanted).map(drop)
+}
+
+/// How many elements a key has; refuses one that exists with another type.
+pub fn size_of(ctx: &Ctx<'_>, key: &RString, wanted: KeyType) -> Result<u64> {
+    match ctx.key_size(key) {
+        (KeyType::Missing, _) => Ok(0),
+        (found, size) if found == wanted => Ok(size),
+        (found, _) => Err(Error::wrong_type(key.bytes(), found, wanted)),
     }
 }
 

@@ -8,8 +8,8 @@ use devicestate_core::presence::{Deaf, Hearing};
 use devicestate_core::slot::Slot;
 
 use super::keys::Indexes;
-use super::{settings, Error, Fleet, Result};
-use crate::store::{monotonic_ms, Ctx};
+use super::{settings, Fleet};
+use crate::store::{monotonic_ms, Ctx, RString};
 
 /// What the server said of its slots is believed for so many milliseconds, where no harm comes of it.
 const BELIEVED_MS: u64 = 1_000;
@@ -41,18 +41,16 @@ impl Fleet {
             .collect()
     }
 
-    /// The indexes in a slot that is this server's to write, for what every node keeps a copy of.
-    pub fn home(&self, ctx: &Ctx<'_>) -> Result<&Indexes> {
+    /// A key that never exists, in a slot that is this server's to write; `None` while it has none.
+    pub fn probe(&self, ctx: &Ctx<'_>) -> Option<&RString> {
         if !self.keys.are_by_slot() {
-            return Ok(self.keys.of(""));
+            return Some(&self.keys.of("").probe);
         }
         self.ask_for_slots(ctx);
         let known = self.slots.known.borrow();
         let stays = |slot: &&Slot| !known.moving.contains(slot);
-        match known.owned.iter().find(stays) {
-            Some(slot) => Ok(self.keys.of_slot(*slot)),
-            None => Err(Error::try_again("this node has no slot that stays")),
-        }
+        let slot = known.owned.iter().find(stays)?;
+        Some(&self.keys.of_slot(*slot).probe)
     }
 
     /// Whether what is written now for this device, or user, stays in one piece. While its slot moves key

@@ -269,12 +269,12 @@ impl Fleet {
             return Some((Deaf::Paused, String::new()));
         }
         // A node of a cluster without a slot has nobody to hear.
-        let mut key = &self.home(ctx).ok()?.probe;
+        let mut key = self.probe(ctx)?;
         let mut answer = ctx.probe_writable(key);
         if answer.is_err() && self.keys.are_by_slot() {
             // The slot may have moved away since the server was asked.
             self.forget_slots();
-            key = &self.home(ctx).ok()?.probe;
+            key = self.probe(ctx)?;
             answer = ctx.probe_writable(key);
         }
         match answer {

@@ -54,7 +54,7 @@ impl Types {
         let is_stale = self.is_fresh.get()
             && !fleet.keys.are_by_slot()
             && !self.cache.borrow().is_empty()
-            && key(ctx, fleet).is_ok_and(|key| ctx.key_type(key) != KeyType::Hash);
+            && ctx.key_type(key(fleet)) != KeyType::Hash;
         if is_stale {
             self.changed();
         }
@@ -148,7 +148,7 @@ impl Types {
             let name = Name::type_defaults(device_type);
             fleet.definitions.change(ctx, fleet, name, Some(&json))?;
         } else {
-            let key = Arg::Str(key(ctx, fleet)?);
+            let key = Arg::Str(key(fleet));
             ctx.write(c"HSET", &[key, device_type.into(), json.as_str().into()])?;
         }
         self.changed();
@@ -166,7 +166,7 @@ impl Types {
             }
             is_known
         } else {
-            let hdel = [Arg::Str(key(ctx, fleet)?), device_type.into()];
+            let hdel = [Arg::Str(key(fleet)), device_type.into()];
             ctx.write(c"HDEL", &hdel)?.int() > 0
         };
         if deleted {
@@ -183,14 +183,14 @@ impl Types {
 }
 
 /// Where a single server keeps them.
-fn key<'f>(ctx: &Ctx<'_>, fleet: &'f Fleet) -> Result<&'f RString> {
-    Ok(&fleet.home(ctx)?.types)
+fn key(fleet: &Fleet) -> &RString {
+    &fleet.keys.of("").types
 }
 
 fn expect_hash(ctx: &Ctx<'_>, fleet: &Fleet) -> Result<()> {
     match fleet.keys.are_by_slot() {
         true => Ok(()),
-        false => expect(ctx, key(ctx, fleet)?, KeyType::Hash),
+        false => expect(ctx, key(fleet), KeyType::Hash),
     }
 }
 
@@ -202,9 +202,7 @@ fn stored(ctx: &Ctx<'_>, fleet: &Fleet) -> Vec<(Vec<u8>, Vec<u8>)> {
             .map(|(name, json)| (name.into_bytes(), json.into_bytes()))
             .collect();
     }
-    let hash = key(ctx, fleet)
-        .ok()
-        .and_then(|key| ctx.read(c"HGETALL", &[Arg::Str(key)]).ok());
+    let hash = ctx.read(c"HGETALL", &[Arg::Str(key(fleet))]).ok();
     let pairs = hash.iter().flat_map(|hash| hash.pairs());
     pairs
         .map(|(name, json)| (name.to_vec(), json.to_vec()))

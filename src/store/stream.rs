@@ -8,7 +8,6 @@ use devicestate_core::queue::Id;
 use redis_module::raw;
 
 use super::call::ArgV;
-use super::key::LOOK;
 use super::{api, Arg, CallError, Ctx, Entry, KeyType, RString};
 
 /// A stream that is open to be read. No other command may run while it is open.
@@ -58,18 +57,10 @@ impl Ctx<'_> {
     /// How many entries a stream has; `Ok(None)` when the key is missing, the type when it is another.
     /// The key is only looked at: no statistics, no LRU touch.
     pub fn stream_length(&self, key: &RString) -> Result<Option<u64>, KeyType> {
-        // SAFETY: live context and string; the handle (null when the key is missing) is closed before
-        // anything else happens.
-        unsafe {
-            let handle = api!(RedisModule_OpenKey)(self.raw, key.as_ptr(), LOOK);
-            let kind = KeyType::of(handle);
-            let length = api!(RedisModule_ValueLength)(handle) as u64;
-            api!(RedisModule_CloseKey)(handle);
-            match kind {
-                KeyType::Stream => Ok(Some(length)),
-                KeyType::Missing => Ok(None),
-                other => Err(other),
-            }
+        match self.key_size(key) {
+            (KeyType::Stream, length) => Ok(Some(length)),
+            (KeyType::Missing, _) => Ok(None),
+            (other, _) => Err(other),
         }
     }
 

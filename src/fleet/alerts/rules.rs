@@ -86,7 +86,7 @@ impl Rules {
         if fleet.keys.are_by_slot() {
             return self.define(ctx, fleet, device_type, name, Some(json));
         }
-        let key = fleet.home(ctx)?.rules(device_type);
+        let key = fleet.keys.of("").rules(device_type);
         expect(ctx, &key, KeyType::Hash)?;
         let stored = ctx.read(c"HGET", &[Arg::Str(&key), name.into()])?;
         if stored.bytes() == Some(json.as_bytes()) {
@@ -113,7 +113,7 @@ impl Rules {
         if fleet.keys.are_by_slot() {
             return self.define(ctx, fleet, device_type, name, None);
         }
-        let key = fleet.home(ctx)?.rules(device_type);
+        let key = fleet.keys.of("").rules(device_type);
         expect(ctx, &key, KeyType::Hash)?;
         let deleted = ctx.write(c"HDEL", &[Arg::Str(&key), name.into()])?.int() > 0;
         self.forget(device_type.as_bytes());
@@ -153,7 +153,7 @@ pub fn list(ctx: &Ctx<'_>, fleet: &Fleet, device_type: &str) -> Result<Vec<(Vec<
             .map(|(name, json)| (name.into_bytes(), json.into_bytes()))
             .collect());
     }
-    let key = fleet.home(ctx)?.rules(device_type);
+    let key = fleet.keys.of("").rules(device_type);
     expect(ctx, &key, KeyType::Hash)?;
     let reply = ctx.read(c"HGETALL", &[Arg::Str(&key)])?;
     let rules = reply

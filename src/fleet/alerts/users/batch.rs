@@ -8,7 +8,7 @@ use devicestate_core::alert::{Item, Record};
 
 use super::{due, lease, Items, Lease, User, DUE, LEASE, LEASED, PENDING};
 use crate::fleet::alerts::records::{Records, Stored};
-use crate::fleet::presence::expect;
+use crate::fleet::presence::{expect, size_of};
 use crate::fleet::{Fleet, Result};
 use crate::store::{next_sequence, pair, Arg, Ctx, KeyType, RString};
 
@@ -97,9 +97,9 @@ fn parts_due<'u>(
     let mut is_due = fetch.now;
     for indexes in fleet.indexes(ctx) {
         let user = User::of(indexes, name);
-        expect(ctx, user.due, KeyType::SortedSet)?;
+        let users_due = size_of(ctx, user.due, KeyType::SortedSet)?;
         let Some(hash) = user.open(ctx)? else {
-            if ctx.key_type(user.due) != KeyType::Missing {
+            if users_due > 0 {
                 // Somebody may have deleted the hash.
                 user.drop_due(ctx)?;
             }

@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::fleet::keys::Indexes;
 use crate::fleet::pages::score_of;
-use crate::fleet::presence::expect;
+use crate::fleet::presence::size_of;
 use crate::fleet::{Error, Fleet, Result};
 use crate::store::{pair, Arg, Ctx, HashKey, KeyType, RString};
 
@@ -173,9 +173,8 @@ pub fn due_now(ctx: &Ctx<'_>, fleet: &Fleet, count: u64, now: u64) -> Result<Vec
     let mut due: Vec<(f64, Vec<u8>)> = Vec::new();
     for indexes in fleet.indexes(ctx) {
         let key = &indexes.alerts_due;
-        match ctx.key_type(key) {
-            KeyType::Missing => continue,
-            _ => expect(ctx, key, KeyType::SortedSet)?,
+        if size_of(ctx, key, KeyType::SortedSet)? == 0 {
+            continue;
         }
         let reply = ctx.read(
             c"ZRANGEBYSCORE",
