@@ -1,6 +1,6 @@
 //! Loading the module: what it needs of the server, in which order things start.
 
-use crate::fleet::{self, definitions, settings, Fleet};
+use crate::fleet::{self, definitions, event_log, settings, Fleet};
 use crate::store::events::{Listener, Replaced};
 use crate::store::settings::Setting;
 use crate::store::{monotonic_ms, Ctx, Level, RString, RawArgs};
@@ -26,6 +26,7 @@ pub fn load(ctx: &Ctx<'_>, args: RawArgs<'_>) -> Result<(), String> {
     ctx.load_settings()?;
     ctx.set_options();
     fleet::start(is_cluster);
+    fleet::with(|fleet| fleet.look_at_events(ctx));
     commands::register_all(ctx)?;
     ctx.register_info::<info::Section>();
     ctx.listen::<Changes>()?;
@@ -108,8 +109,11 @@ fn warn_of_eviction(ctx: &Ctx<'_>) {
 struct Changes;
 
 impl Listener for Changes {
-    fn key_changed(event: &str, key: &[u8]) {
-        fleet::with(|fleet| fleet.key_changed(event, key));
+    fn key_changed(ctx: &Ctx<'_>, event: &str, key: &[u8]) {
+        fleet::with(|fleet| {
+            fleet.key_changed(event, key);
+            fleet.events_changed(ctx, key);
+        });
     }
 
     fn stream_changed(ctx: &Ctx<'_>, key: &RString) {
@@ -121,13 +125,22 @@ impl Listener for Changes {
         if what == Replaced::Loaded {
             // Before the first report comes that a rule is about.
             ctx.select_db(0);
-            fleet::with(|fleet| fleet.definitions.look(ctx, fleet, monotonic_ms()));
+            fleet::with(|fleet| {
+                fleet.definitions.look(ctx, fleet, monotonic_ms());
+                fleet.look_at_events(ctx);
+            });
         }
         queue::forget_all(ctx);
     }
 
     fn role_changed(ctx: &Ctx<'_>) {
-        fleet::with(fleet::Fleet::role_changed);
+        fleet::with(|fleet| {
+            fleet.role_changed();
+            fleet.event_log.wake(ctx);
+            if ctx.flags().is_master() {
+                fleet.look_at_events(ctx);
+            }
+        });
         queue::forget_all(ctx);
     }
 
@@ -138,6 +151,9 @@ impl Listener for Changes {
     }
 
     fn runs(ctx: &Ctx<'_>) {
-        fleet::with(|fleet| fleet.start_ticking(ctx));
+        fleet::with(|fleet| {
+            fleet.start_ticking(ctx);
+            event_log::notice_slots(ctx, fleet);
+        });
     }
 }

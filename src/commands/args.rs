@@ -6,6 +6,7 @@ use std::collections::HashSet;
 use devicestate_core::alert::MAX_SEVERITY;
 use devicestate_core::duration;
 use devicestate_core::escape::Quoted;
+use devicestate_core::event_cursor::Cursor;
 use devicestate_core::json::{self, Object};
 use devicestate_core::name::{self, InvalidName};
 use devicestate_core::queue::{times, Id};
@@ -201,6 +202,17 @@ impl<'a> Args<'a> {
             }
         }
         Ok(ids)
+    }
+
+    /// How far events were read.
+    pub fn next_event_cursor(&mut self, argument: &str) -> Result<Cursor> {
+        let bytes = self.next_bytes(argument)?;
+        Cursor::parse(bytes).ok_or_else(|| {
+            Error::usage(format_args!(
+                "{argument}: {} is no cursor of DEVICE.EVENTS",
+                Quoted(&bytes[..bytes.len().min(64)])
+            ))
+        })
     }
 
     /// How long something of a queue lasts, in milliseconds: at least `min`, and not over ten years.

@@ -23,6 +23,7 @@ mod command_list;
 mod command_take;
 mod count;
 mod delta;
+mod events;
 mod get;
 mod heartbeat;
 mod history;
@@ -79,6 +80,7 @@ pub fn register_all(ctx: &Ctx<'_>) -> std::result::Result<(), String> {
     add::<mget::Mget>(ctx)?;
     add::<list::List>(ctx)?;
     add::<count::Count>(ctx)?;
+    add::<events::Events>(ctx)?;
     add::<type_set::TypeSet>(ctx)?;
     add::<type_get::TypeGet>(ctx)?;
     add::<type_del::TypeDel>(ctx)?;

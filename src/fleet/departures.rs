@@ -175,7 +175,8 @@ impl Departures {
         let entries: Vec<Vec<Arg<'_>>> = departing
             .map(|device| events::offline(device, &stamp, REASON))
             .collect();
-        let mut appended = ctx.append_all(&indexes.events, maxlen, now, &entries);
+        let log = &fleet.event_log;
+        let mut appended = log.append_all(ctx, indexes, maxlen, now, &entries);
         drop(entries);
         if let Some(error) = appended.error.take() {
             self.give_up(ctx, fleet, appended.count, &error.into(), now);

@@ -26,8 +26,8 @@ pub fn append(
     for (name, value) in more {
         fields.extend(named(name, *value));
     }
-    ctx.xadd(&fleet.keys.of(id).events, maxlen, now, &fields)?;
-    Ok(())
+    let indexes = fleet.keys.of(id);
+    fleet.event_log.append(ctx, indexes, maxlen, now, &fields)
 }
 
 /// The entry of a device that went offline, for whoever appends many: `stamp` is the time as text.

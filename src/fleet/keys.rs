@@ -41,6 +41,7 @@ pub struct Permissions {
     pub registered: RString,
     pub types: RString,
     pub alerts_due: RString,
+    pub events: RString,
     rules: String,
 }
 
@@ -51,6 +52,7 @@ impl Permissions {
             registered: key(REGISTERED),
             types: key(TYPES),
             alerts_due: key(ALERTS_DUE),
+            events: key(EVENTS),
             rules: format!("{prefix}{ALERT_RULES}"),
         }
     }
@@ -123,6 +125,28 @@ impl Keys {
             Layout::Single(indexes) => indexes,
             Layout::Cluster { tags, slots } => slots[usize::from(slot.number())]
                 .get_or_init(|| Indexes::new(&self.prefix, Some((slot, tags.of(slot))))),
+        }
+    }
+
+    /// The stream of events of a slot, for whoever looks at all of them.
+    pub fn events_of(&self, slot: Slot) -> RString {
+        match &self.layout {
+            Layout::Single(indexes) => RString::new(indexes.events.bytes()),
+            Layout::Cluster { tags, .. } => {
+                RString::new(format!("{}{EVENTS}:{{{}}}", self.prefix, tags.of(slot)).as_bytes())
+            }
+        }
+    }
+
+    /// Whether this key is a stream of events.
+    pub fn is_events(&self, key: &[u8]) -> bool {
+        match &self.layout {
+            Layout::Single(indexes) => indexes.events.bytes() == key,
+            Layout::Cluster { .. } => {
+                let name = key.strip_prefix(self.prefix.as_bytes());
+                let rest = name.and_then(|name| name.strip_prefix(EVENTS.as_bytes()));
+                rest.is_some_and(|rest| rest.starts_with(b":{") && rest.ends_with(b"}"))
+            }
         }
     }
 

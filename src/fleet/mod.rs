@@ -9,6 +9,7 @@ mod departures;
 pub mod device;
 pub mod device_commands;
 pub mod error;
+pub mod event_log;
 pub mod events;
 pub mod fields;
 pub mod heartbeat;
@@ -69,6 +70,7 @@ pub struct Fleet {
     /// The server evicted keys: indexes no longer agree with hashes until everything was checked.
     check_is_wanted: Cell<bool>,
     slots: slots::Slots,
+    pub event_log: event_log::EventLog,
     /// When each kind of trouble was logged last.
     complaints: [Cell<u64>; sweeper::Trouble::KINDS],
     /// Devices whose heartbeat key the server itself expired while they were online: their
@@ -150,6 +152,7 @@ pub fn start(is_cluster: bool) {
         reconciler: RefCell::default(),
         check_is_wanted: Cell::new(false),
         slots: slots::Slots::default(),
+        event_log: event_log::EventLog::default(),
         complaints: Default::default(),
         expired_by_server: RefCell::default(),
     };

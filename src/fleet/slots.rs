@@ -1,9 +1,10 @@
 //! Which slots of a cluster this server answers for.
 
 use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use devicestate_core::cluster::{self, slots_of_myself};
+use devicestate_core::event_cursor::Ranges;
 use devicestate_core::presence::{Deaf, Hearing};
 use devicestate_core::slot::Slot;
 
@@ -24,6 +25,8 @@ pub struct Slots {
     asked_ms: Cell<Option<u64>>,
     /// When a slot was last found on its way to or from another node.
     moved: RefCell<HashMap<Slot, u64>>,
+    /// How often that was something new.
+    revision: Cell<u64>,
 }
 
 impl Fleet {
@@ -89,6 +92,24 @@ impl Fleet {
         hearing
     }
 
+    /// A number that is another one when the slots are, which are asked for: `afresh`, or as they were
+    /// lately.
+    pub(super) fn slots_revision(&self, ctx: &Ctx<'_>, afresh: bool) -> u64 {
+        if afresh {
+            self.slots.asked_ms.set(None);
+        }
+        self.ask_for_slots(ctx);
+        self.slots.revision.get()
+    }
+
+    /// The slots that this server answers for and that stay, as it was told last.
+    pub(super) fn settled_slots(&self) -> Ranges {
+        let known = self.slots.known.borrow();
+        let moving: BTreeSet<&Slot> = known.moving.iter().collect();
+        let stay = |slot: &&Slot| moving.is_empty() || !moving.contains(slot);
+        Ranges::of(known.owned.iter().filter(stay).copied())
+    }
+
     /// How many entries each stream of events keeps, so that all of this node's keep about as many as
     /// a single server's.
     pub fn events_maxlen(&self) -> u64 {
@@ -122,7 +143,10 @@ impl Fleet {
         let text = nodes.as_ref().and_then(|reply| reply.bytes());
         let slots = text.and_then(|text| slots_of_myself(&String::from_utf8_lossy(text)));
         if let Some(slots) = slots {
-            self.slots.known.replace(slots);
+            let before = self.slots.known.replace(slots);
+            if before != *self.slots.known.borrow() {
+                self.slots.revision.set(self.slots.revision.get() + 1);
+            }
             self.slots.asked_ms.set(Some(now));
         }
     }

@@ -17,6 +17,8 @@ use super::{api, Arg, CallError, Ctx, KeyType, RString};
 /// What became of entries that were to be appended to a stream.
 pub struct Appended {
     pub count: usize,
+    /// The id of the last one of them.
+    pub last: Id,
     /// Older ones went.
     pub is_trimmed: bool,
     /// Why the others were not.
@@ -24,12 +26,14 @@ pub struct Appended {
 }
 
 impl Ctx<'_> {
-    /// Appends entries to a stream that keeps about `maxlen` of them.
+    /// Appends entries to a stream that keeps about `maxlen` of them, each with the next id that
+    /// `next_id` gives unless the stream is ahead of it; the result says how many were
+    /// appended.
     pub fn append_all(
         &self,
         key: &RString,
         maxlen: u64,
-        now_ms: u64,
+        mut next_id: impl FnMut() -> Id,
         entries: &[Vec<Arg<'_>>],
     ) -> Appended {
         let entries: Vec<ArgV> = entries.iter().map(|fields| ArgV::new(fields)).collect();
@@ -38,6 +42,7 @@ impl Ctx<'_> {
             Err(_) => {
                 return Appended {
                     count: 0,
+                    last: Id::ZERO,
                     is_trimmed: false,
                     error: Some(CallError::wrong_type()),
                 }
@@ -45,7 +50,7 @@ impl Ctx<'_> {
         };
         let ids: Vec<Id> = entries
             .iter()
-            .map_while(|fields| stream.add(now_ms, fields))
+            .map_while(|fields| stream.add(next_id(), fields))
             .collect();
         let kept = stream.trim(maxlen);
         drop(stream);
@@ -61,6 +66,7 @@ impl Ctx<'_> {
         self.touched(key);
         Appended {
             count: ids.len(),
+            last: ids.last().copied().unwrap_or(Id::ZERO),
             is_trimmed: kept.is_some(),
             error: (ids.len() < entries.len()).then(CallError::no_more_ids),
         }

@@ -9,6 +9,7 @@ use redis_module::raw;
 
 use super::call::{named, ArgV};
 use super::followers::{has_replicas, is_followed};
+use super::stream::first_choice;
 use super::{api, Arg, CallError, Ctx, KeyType, RString};
 
 pub(super) const WRITE: i32 = (raw::REDISMODULE_READ | raw::REDISMODULE_WRITE) as i32;
@@ -65,15 +66,55 @@ impl Ctx<'_> {
         fields: &[Arg<'_>],
     ) -> Result<(), CallError> {
         if self.is_timer {
-            let trim = ["MAXLEN".into(), "~".into(), maxlen.into(), "*".into()];
-            let args = [&[Arg::Str(key)], &trim[..], fields].concat();
-            return self.write(c"XADD", &args).map(drop);
+            return self.call_xadd(key, maxlen, "*".into(), fields).map(drop);
         }
+        let id = first_choice(now_ms);
+        self.add_and_trim(key, maxlen, id, fields).map(drop)
+    }
+
+    /// The same with this id, unless the stream is ahead of it; which one it was given.
+    pub fn xadd_as(
+        &self,
+        key: &RString,
+        maxlen: u64,
+        id: Id,
+        fields: &[Arg<'_>],
+    ) -> Result<Id, CallError> {
+        if !self.is_timer {
+            return self.add_and_trim(key, maxlen, id, fields);
+        }
+        self.call_xadd(key, maxlen, Arg::Id(id), fields)
+            .or_else(|error| match error.0.contains("equal or smaller") {
+                true => self.call_xadd(key, maxlen, "*".into(), fields),
+                false => Err(error),
+            })
+    }
+
+    fn call_xadd(
+        &self,
+        key: &RString,
+        maxlen: u64,
+        id: Arg<'_>,
+        fields: &[Arg<'_>],
+    ) -> Result<Id, CallError> {
+        let trim = ["MAXLEN".into(), "~".into(), maxlen.into(), id];
+        let args = [&[Arg::Str(key)], &trim[..], fields].concat();
+        let reply = self.write(c"XADD", &args)?;
+        Ok(reply.bytes().and_then(Id::parse).unwrap_or(Id::ZERO))
+    }
+
+    fn add_and_trim(
+        &self,
+        key: &RString,
+        maxlen: u64,
+        id: Id,
+        fields: &[Arg<'_>],
+    ) -> Result<Id, CallError> {
         let args = ArgV::new(fields);
         let stream = self
             .open_to_append(key)
             .map_err(|_| CallError::wrong_type())?;
-        let id = stream.add(now_ms, &args);
+        let id = stream.add(id, &args);
         let kept = id.and_then(|_| stream.trim(maxlen));
         drop(stream);
         let id = id.ok_or_else(CallError::no_more_ids)?;
@@ -83,7 +124,10 @@ impl Ctx<'_> {
             self.notify_class(raw::REDISMODULE_NOTIFY_STREAM, c"xtrim", key);
         }
         self.touched(key);
-        Ok(())
+        Ok(Id {
+            ms: id.ms,
+            seq: id.seq,
+        })
     }
 
     /// Replicates an entry that was appended, and that so many of the stream were kept if any was

@@ -14,7 +14,7 @@ pub trait Listener {
     /// A key of database 0 changed as a hash, a stream or as a whole (deleted, renamed, restored),
     /// or expired, or was evicted, and it was not this module that did it. Nothing may be written here: on replicas and in the append-only file the writes
     /// would come in the wrong order.
-    fn key_changed(event: &str, key: &[u8]);
+    fn key_changed(ctx: &Ctx<'_>, event: &str, key: &[u8]);
     /// A stream of any database was changed in its groups, or a key that may have been one came or
     /// went as a whole, perhaps by this module. Nothing may be written here either.
     fn stream_changed(ctx: &Ctx<'_>, key: &RString);
@@ -102,7 +102,7 @@ extern "C" fn keyspace_entry<L: Listener>(
         Doing::Notifying => false,
     };
     if is_news && ctx.selected_db() == 0 {
-        guarded(|| L::key_changed(&event.to_string_lossy(), key.bytes()));
+        guarded(|| L::key_changed(&ctx, &event.to_string_lossy(), key.bytes()));
     }
     let is_of_entries = class == raw::REDISMODULE_NOTIFY_STREAM && OF_ENTRIES.contains(&event);
     if class != raw::REDISMODULE_NOTIFY_HASH && !is_of_entries {

@@ -1,6 +1,7 @@
 //! Streams through the key API: reading entries one by one, appending one, and deleting some.
 
 use std::cell::Cell;
+use std::ffi::c_long;
 use std::marker::PhantomData;
 use std::ptr;
 
@@ -101,14 +102,10 @@ impl StreamToAppend<'_> {
         Ok(id)
     }
 
-    /// Appends an entry whose id begins with `now_ms`, unless the stream is ahead of that: the clock
-    /// was set back, or others append to it. `None` when the stream's ids are used up.
-    pub(super) fn add(&self, now_ms: u64, fields: &ArgV) -> Option<Id> {
-        let id = Id {
-            ms: now_ms,
-            seq: next_sequence(now_ms),
-        };
-        let wanted = (now_ms > 0).then_some(id);
+    /// Appends an entry with this id, unless the stream is ahead of that: the clock was set back, or
+    /// others append to it. `None` when the stream's ids are used up.
+    pub(super) fn add(&self, first_choice: Id, fields: &ArgV) -> Option<Id> {
+        let wanted = (first_choice.ms > 0).then_some(first_choice);
         wanted
             .and_then(|id| self.add_as(id, 0, fields))
             .or_else(|| self.add_next(fields))
@@ -144,6 +141,14 @@ impl StreamToAppend<'_> {
             let trimmed = api!(RedisModule_StreamTrimByLength)(self.raw, flags, maxlen);
             (trimmed > 0).then(|| api!(RedisModule_ValueLength)(self.raw) as u64)
         }
+    }
+}
+
+/// The id of an entry that is appended now.
+pub fn first_choice(now_ms: u64) -> Id {
+    Id {
+        ms: now_ms,
+        seq: next_sequence(now_ms),
     }
 }
 
@@ -257,23 +262,34 @@ impl Iterator for Entries<'_> {
         if found != raw::REDISMODULE_OK as i32 {
             return None;
         }
-        let mut fields = Vec::with_capacity(usize::try_from(count).unwrap_or(0));
-        for _ in 0..count {
-            let (mut field, mut value) = (ptr::null_mut(), ptr::null_mut());
-            // SAFETY: as above; there are as many fields as the server said. Their references are
-            // handed to us.
-            unsafe {
-                let next = api!(RedisModule_StreamIteratorNextField);
-                if next(self.key, &mut field, &mut value) != raw::REDISMODULE_OK as i32 {
-                    break;
-                }
-                fields.push((RString::from_raw(field), RString::from_raw(value)));
-            }
-        }
         let id = Id {
             ms: id.ms,
             seq: id.seq,
         };
-        Some(Entry::new(id, fields))
+        // SAFETY: an open handle, whose iterator came to an entry of so many fields.
+        Some(Entry::new(id, unsafe { read_fields(self.key, count) }))
     }
+}
+
+/// The fields and values of the entry that the iterator came to.
+///
+/// SAFETY (for callers): an open handle with an iterator, whose entry has `count` fields that were not
+/// read yet.
+pub(super) unsafe fn read_fields(
+    key: *mut raw::RedisModuleKey,
+    count: c_long,
+) -> Vec<(RString, RString)> {
+    let mut fields = Vec::with_capacity(usize::try_from(count).unwrap_or(0));
+    for _ in 0..count {
+        let (mut field, mut value) = (ptr::null_mut(), ptr::null_mut());
+        // SAFETY: the caller's promise. The references are handed to us.
+        unsafe {
+            let next = api!(RedisModule_StreamIteratorNextField);
+            if next(key, &mut field, &mut value) != raw::REDISMODULE_OK as i32 {
+                break;
+            }
+            fields.push((RString::from_raw(field), RString::from_raw(value)));
+        }
+    }
+    fields
 }

@@ -57,6 +57,8 @@ const GOOD_CALLS: &[&str] = &[
     "DEVICE.WHY d",
     "DEVICE.LIST",
     "DEVICE.COUNT",
+    "DEVICE.EVENTS",
+    "DEVICE.EVENTS AFTER $ COUNT 10 BLOCK 1",
     "DEVICE.TYPE.SET sensor TIMEOUT 1h",
     "DEVICE.TYPE.GET sensor",
     "DEVICE.TYPE.LIST",

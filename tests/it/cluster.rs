@@ -1,6 +1,7 @@
 //! Nodes of a cluster: each answers for the devices whose slots it has, and slots move.
 
 mod definitions;
+mod events;
 mod failover;
 mod layout;
 mod reshard;

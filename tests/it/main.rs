@@ -15,6 +15,7 @@ mod configuration;
 mod consistency;
 mod deaf_time;
 mod end_to_end;
+mod events;
 mod examples;
 mod heartbeat;
 mod ingest;

@@ -12,6 +12,7 @@ pub mod definitions;
 pub mod digits;
 pub mod duration;
 pub mod escape;
+pub mod event_cursor;
 pub mod fnv;
 pub mod json;
 pub mod message;

@@ -233,7 +233,13 @@ fn nothing_that_a_tenant_says_changes_or_shows_what_is_another_s() {
         }
     }
     // A tenant has the use of all but what is the fleet's.
-    let fleet_wide = ["device.list", "device.count", "device.check", "alert.due"];
+    let fleet_wide = [
+        "device.list",
+        "device.count",
+        "device.events",
+        "device.check",
+        "alert.due",
+    ];
     let is_fleet_wide = |name: &String| {
         fleet_wide.contains(&name.as_str())
             || name.starts_with("device.type.")

@@ -42,6 +42,8 @@ const NUMBERS: &[(&str, &str)] = &[
     ("DEVICE.LIST STALE", "STALE"),
     ("DEVICE.LIST COUNT", "COUNT"),
     ("DEVICE.COUNT STALE", "STALE"),
+    ("DEVICE.EVENTS COUNT", "COUNT"),
+    ("DEVICE.EVENTS BLOCK", "BLOCK"),
     ("DEVICE.TYPE.SET sensor TIMEOUT", "TIMEOUT"),
     ("DEVICE.TYPE.SET sensor HISTORY", "HISTORY"),
     ("DEVICE.CHECK 0 COUNT", "COUNT"),

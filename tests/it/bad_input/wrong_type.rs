@@ -214,6 +214,10 @@ fn reads_of_a_wrong_key_are_refused_and_name_it() {
         ),
         ("devices:registered", &["DEVICE.LIST", "DEVICE.COUNT"]),
         (
+            "devices:events",
+            &["DEVICE.EVENTS", "DEVICE.EVENTS AFTER $"],
+        ),
+        (
             "devices:online",
             &[
                 "DEVICE.LIST ONLINE",

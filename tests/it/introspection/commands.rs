@@ -84,6 +84,13 @@ const COMMANDS: &[Row] = &[
         false,
         &["ONLINE", "OFFLINE", "TYPE", "STALE", "OUTOFSYNC"],
     ),
+    (
+        "device.events",
+        -1,
+        false,
+        false,
+        &["AFTER", "COUNT", "BLOCK"],
+    ),
     ("device.type.set", -4, true, false, &["TIMEOUT", "HISTORY"]),
     ("device.type.get", 2, false, false, &[]),
     ("device.type.del", 2, true, false, &[]),
