@@ -3,7 +3,7 @@
 use crate::fleet::{self, definitions, event_log, settings, Fleet};
 use crate::store::events::{Listener, Replaced};
 use crate::store::settings::Setting;
-use crate::store::{monotonic_ms, Ctx, Level, RString, RawArgs};
+use crate::store::{monotonic_ms, Ctx, Level, RString, RawArgs, SlotWatcher};
 use crate::{commands, info, queue};
 
 /// As `MODULE LIST` shows it: 0.1.0.
@@ -32,6 +32,9 @@ pub fn load(ctx: &Ctx<'_>, args: RawArgs<'_>) -> Result<(), String> {
     ctx.listen::<Changes>()?;
     ctx.receive::<definitions::exchange::Ears>();
     advise(ctx);
+    if is_cluster {
+        ctx.watch_slots::<Slots>()?;
+    }
     Ok(())
 }
 
@@ -102,6 +105,15 @@ fn warn_of_eviction(ctx: &Ctx<'_>) {
             Level::Warning,
             "maxmemory-policy evicts any key, devices too; use noeviction",
         );
+    }
+}
+
+/// Keeps what is remembered of slots in step with the operator.
+struct Slots;
+
+impl SlotWatcher for Slots {
+    fn slot_is_set() {
+        fleet::with(Fleet::forget_slots);
     }
 }
 

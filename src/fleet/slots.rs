@@ -60,12 +60,26 @@ impl Fleet {
     /// by key, keys that are gone look as if they never were, and what is made anew in their place would
     /// stand in the way of those that come.
     pub fn is_settled(&self, ctx: &Ctx<'_>, name: &str) -> bool {
-        if !self.keys.are_by_slot() || ctx.is_slot_settled(&self.keys.fence(name)) {
+        if !self.keys.are_by_slot() || !self.may_move(ctx, name) {
+            return true;
+        }
+        if ctx.is_slot_settled(&self.keys.fence(name)) {
             return true;
         }
         let slot = Slot::of(name.as_bytes());
         self.slots.moved.borrow_mut().insert(slot, ctx.now_ms());
         false
+    }
+
+    /// Whether the slot of this name has to be probed: a probe costs as much as a heartbeat. What the
+    /// server said holds until an operator sets a slot, which it tells ([`Fleet::forget_slots`]).
+    fn may_move(&self, ctx: &Ctx<'_>, name: &str) -> bool {
+        if self.slots.asked_ms.get().is_none() {
+            self.ask_for_slots(ctx);
+        }
+        let moving = &self.slots.known.borrow().moving;
+        let is_known = self.slots.asked_ms.get().is_some();
+        !is_known || !moving.is_empty() && moving.contains(&Slot::of(name.as_bytes()))
     }
 
     /// The same of a key, as far as is known: a walk over all keys may as well pass it by.

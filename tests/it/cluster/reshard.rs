@@ -111,6 +111,13 @@ fn a_slot_that_moves_for_long_buries_nobody() {
     let slot = Slot::of(id.as_bytes()).number();
     cmd!(at_from, "DEVICE.HEARTBEAT", &id).items();
     let seen = now_ms();
+    // The new node has just looked at its slots, and found that none moves.
+    let elsewhere = (0..).map(super::id).find(|id| {
+        let slot = usize::from(Slot::of(id.as_bytes()).number());
+        (slot::COUNT / 3 + 1..slot::COUNT / 2).contains(&slot)
+    });
+    let elsewhere = elsewhere.expect("an id in the second third");
+    assert!(cmd!(at_to, "DEVICE.GET", &elsewhere).is_nil());
 
     cmd!(at_to, "CLUSTER SETSLOT", slot, "IMPORTING", id_of(from)).text();
     cmd!(at_from, "CLUSTER SETSLOT", slot, "MIGRATING", id_of(to)).text();
