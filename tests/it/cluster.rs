@@ -15,20 +15,37 @@ fn id(number: usize) -> String {
     format!("device-{number}")
 }
 
-/// Every event of every device on all nodes, in the order of its stream.
-fn told(cluster: &Cluster) -> HashMap<String, Vec<String>> {
-    let mut told: HashMap<String, Vec<String>> = HashMap::new();
+/// The fields of all events on all nodes, those of a device in their order.
+fn events(cluster: &Cluster) -> Vec<BTreeMap<String, String>> {
+    let mut events = Vec::new();
     for node in cluster.primaries() {
         let mut con = node.connection();
         for key in cmd!(con, "KEYS", "devices:events:*").texts() {
-            for entry in cmd!(con, "XRANGE", key.as_str(), "-", "+").items() {
-                let fields = entry.at(1).text_fields();
-                let device = told.entry(fields["device_id"].clone()).or_default();
-                device.push(fields["type"].clone());
-            }
+            let entries = cmd!(con, "XRANGE", key.as_str(), "-", "+").items();
+            events.extend(entries.iter().map(|entry| entry.at(1).text_fields()));
         }
     }
+    events
+}
+
+/// What happened to each device, in order.
+fn told(cluster: &Cluster) -> HashMap<String, Vec<String>> {
+    let mut told: HashMap<String, Vec<String>> = HashMap::new();
+    for mut event in events(cluster) {
+        let what = event.remove("type").expect("a type");
+        told.entry(event["device_id"].clone())
+            .or_default()
+            .push(what);
+    }
     told
+}
+
+/// When the last device was told offline.
+fn last_offline_ms(cluster: &Cluster) -> i64 {
+    let events = events(cluster);
+    let offline = events.iter().filter(|event| event["type"] == "offline");
+    let times = offline.map(|event| event["timestamp"].parse().expect("milliseconds"));
+    times.max().expect("somebody is offline")
 }
 
 /// Asserts that on every node indexes and hashes agree; how many devices are online and offline on all

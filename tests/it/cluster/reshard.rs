@@ -6,24 +6,26 @@ use std::time::Duration;
 
 use devicestate_core::cluster::slots_of_myself;
 use devicestate_core::slot::{self, Slot};
+use redis::Value;
 
 use super::{assert_half_died, id, offline, told, Over};
 use crate::support::cluster::{id_of, moves_slots_whole};
 use crate::support::*;
+use crate::survival::size::size;
 
 const LIMIT: Duration = Duration::from_secs(60);
 
 /// Half of the devices send heartbeats all the time, the others die in the midst of it, while `slots_move`
 /// round after round. The codes of all redirections that the clients met.
-fn devices_live_and_die(rounds: usize, slots_move: impl Fn(&Cluster, usize)) -> BTreeSet<String> {
-    const DEVICES: usize = 1_200;
+fn devices_live_and_die(slots_move: impl Fn(&Cluster, usize)) -> BTreeSet<String> {
+    let (devices, rounds) = size((1_200, 4), (100_000, 20));
     let cluster = Cluster::start(3, 0, || {
         Server::builder()
             .module_arg("restart-grace", 0)
-            .module_arg("heartbeat-timeout", "3s")
+            .module_arg("heartbeat-timeout", size("3s", "40s"))
     });
     let mut client = cluster.client();
-    for number in 0..DEVICES {
+    for number in 0..devices {
         let reply = client.call(&["DEVICE.HEARTBEAT", &id(number)]);
         assert_eq!(reply.at(0).int(), 1, "{number}");
     }
@@ -33,7 +35,7 @@ fn devices_live_and_die(rounds: usize, slots_move: impl Fn(&Cluster, usize)) -> 
         let load = scope.spawn(|| {
             let mut client = cluster.client();
             while !is_over.get() {
-                for number in (0..DEVICES).step_by(2) {
+                for number in (0..devices).step_by(2) {
                     let reply = client.call(&["DEVICE.HEARTBEAT", &id(number)]);
                     assert_eq!(reply.at(0).int(), 0, "device {number} was told offline");
                 }
@@ -44,18 +46,18 @@ fn devices_live_and_die(rounds: usize, slots_move: impl Fn(&Cluster, usize)) -> 
             slots_move(&cluster, round);
         }
         wait_for("the silent ones are told", LIMIT, || {
-            load.is_finished() || offline(&cluster) == DEVICES / 2
+            load.is_finished() || offline(&cluster) == devices / 2
         });
         is_over.set();
         load.join().expect("the load")
     });
-    assert_half_died(&cluster, DEVICES);
+    assert_half_died(&cluster, devices);
     redirected.into_keys().collect()
 }
 
 #[test]
 fn devices_live_and_die_while_slots_move_key_by_key() {
-    let codes = devices_live_and_die(4, |cluster, round| {
+    let codes = devices_live_and_die(|cluster, round| {
         let (from, to) = (&cluster.nodes[round % 2], &cluster.nodes[(round + 1) % 2]);
         cluster.reshard(from, to, 300);
     });
@@ -78,7 +80,7 @@ fn devices_live_and_die_while_slots_move_whole() {
     if !moves_slots_whole(&Server::start()) {
         return;
     }
-    let codes = devices_live_and_die(4, |cluster, round| {
+    let codes = devices_live_and_die(|cluster, round| {
         let (from, to) = (&cluster.nodes[round % 2], &cluster.nodes[(round + 1) % 2]);
         let (mut source, mut target) = (from.connection(), to.connection());
         let first = Slot::new(0).expect("a slot");
@@ -86,7 +88,10 @@ fn devices_live_and_die_while_slots_move_whole() {
         cmd!(source, migrate, id_of(to)).text();
         wait_for("the slots have moved", LIMIT, || {
             let nodes = cmd!(target, "CLUSTER NODES").text();
+            let jobs = cmd!(source, "CLUSTER GETSLOTMIGRATIONS").items();
+            let is_over = |job: &Value| job.fields()["state"].text() == "success";
             slots_of_myself(&nodes).is_some_and(|slots| slots.owned.contains(&first))
+                && jobs.iter().all(is_over)
         });
     });
     assert_only_redirections(&codes);

@@ -88,6 +88,19 @@ impl Cluster {
         });
     }
 
+    /// Waits until each node that runs says that all slots are served.
+    #[track_caller]
+    pub fn wait_until_up(&self) {
+        wait_for("all slots are served", LIMIT, || {
+            let mut runs = self.nodes.iter().filter(|node| node.runs());
+            runs.all(|node| {
+                cmd!(node.connection(), "CLUSTER INFO")
+                    .text()
+                    .contains("cluster_state:ok")
+            })
+        });
+    }
+
     /// Waits until all replicas have what was written so far.
     #[track_caller]
     pub fn wait_until_replicated(&self) {
@@ -182,7 +195,7 @@ impl ClusterClient {
         let slot = Slot::of(words[1].as_bytes());
         let home = |client: &ClusterClient| *client.ports.get(&slot).unwrap_or(&client.nodes[0]);
         let (mut port, mut is_asking) = (home(self), false);
-        for attempt in 0..10_000 {
+        for _ in 0..10_000 {
             let error = match self.send(port, is_asking, words) {
                 Ok(reply) => return Ok(reply),
                 Err(error) => error,
@@ -203,14 +216,23 @@ impl ClusterClient {
                     (port, is_asking) = (home(self), false);
                 }
                 (_, _) if self.outlives_failover => {
-                    self.connections.remove(&port);
+                    self.give_up(port);
                     thread::sleep(Duration::from_millis(5));
-                    (port, is_asking) = (self.nodes[attempt % self.nodes.len()], false);
+                    (port, is_asking) = (home(self), false);
                 }
                 _ => return Err(error),
             }
         }
         panic!("{words:?} was sent round and round: {:?}", self.redirected);
+    }
+
+    /// Asks other nodes from now on for the slots that were there.
+    fn give_up(&mut self, port: u16) {
+        self.connections.remove(&port);
+        self.ports.retain(|_, home| *home != port);
+        if self.nodes[0] == port {
+            self.nodes.rotate_left(1);
+        }
     }
 
     fn send(&mut self, port: u16, is_asking: bool, words: &[&str]) -> RedisResult<Value> {
