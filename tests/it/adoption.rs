@@ -14,7 +14,7 @@ use crate::devices::*;
 use crate::support::*;
 
 /// How late a death may be told on a busy machine, in milliseconds.
-const LATE: i64 = 500;
+const LATE: i64 = 1_000;
 
 /// What the recipe writes for one device, as commands. `seen` is its last heartbeat, in microseconds
 /// since the Unix epoch.

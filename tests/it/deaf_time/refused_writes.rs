@@ -10,7 +10,7 @@ use crate::devices::*;
 use crate::support::*;
 
 const TIMEOUT: i64 = 300;
-const LATE: i64 = 500;
+const LATE: i64 = 1_000;
 
 /// One device falls silent, `refuse` begins the trouble, `mend` ends it.
 #[track_caller]
