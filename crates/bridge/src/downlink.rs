@@ -6,7 +6,8 @@
 //!
 //! An event is acknowledged (`XACK`) when the broker has acknowledged (`PUBACK`) all that followed from
 //! it. What a bridge that died had not acknowledged, it finds again when it is back, or another one
-//! takes over.
+//! takes over. In a cluster, where each slot has a stream of its own, the cursor is stored then: see
+//! [`source`].
 //!
 //! One batch is worked on at a time. That bounds the memory, and while the broker is away nothing more
 //! is taken.
@@ -15,25 +16,33 @@ mod ask;
 pub mod bell;
 mod errand;
 mod events;
+mod keeper;
+mod ledger;
 mod look;
 mod pause;
 mod position;
 mod reader;
 mod resync;
+mod rounds;
+mod source;
+mod trimmed;
+
+pub use keeper::cursor_key;
 
 use crate::backoff::Backoff;
 use crate::config::DownlinkConfig;
 use crate::metrics::Metrics;
 use crate::mqtt::outbox::{Fate, Outbox, Publication};
 use crate::profile::Profiles;
-use crate::redis_link::{Identity, Link, Target};
+use crate::redis_link::{Link, Target};
 use crate::seldom::Seldom;
 use bell::Bell;
 use errand::{Errand, Errands};
 use events::{Entry, What};
 use look::{Seen, COMMANDS};
-use pause::{Condition, Part, Pause};
-use reader::{of_claim, Membership, News, Reader};
+use pause::{Condition, Pause};
+use reader::{of_claim, News};
+use source::{Receipts, Source};
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -84,13 +93,14 @@ pub struct Downlink {
     parts: Parts,
     /// Becomes true when it has to end.
     stop: watch::Receiver<bool>,
-    membership: Membership,
+    receipts: Receipts,
+    /// Events, or devices, that are worked on at a time, at most.
+    batch: usize,
     lease: Duration,
     claim_after: Duration,
     /// How many devices are looked at together.
     devices: usize,
-    link: Option<Link>,
-    previous: Option<Identity>,
+    link: Link,
     backoff: Backoff,
     condition: Arc<Condition>,
     refused: Mutex<Seldom>,
@@ -109,25 +119,26 @@ struct Held {
 impl Downlink {
     pub fn start(config: &DownlinkConfig, parts: Parts) -> Running {
         let mut running = Running::default();
-        let downlink = Downlink::new(config, parts, running.stop.subscribe());
-        running.task.spawn(downlink.run());
+        let (source, receipts) = source::of(config, parts.read.server(), &parts.consumer);
+        let downlink = Downlink::new(config, parts, receipts, running.stop.subscribe());
+        running.task.spawn(downlink.run(source));
         running
     }
 
-    fn new(config: &DownlinkConfig, parts: Parts, stop: watch::Receiver<bool>) -> Downlink {
+    fn new(
+        config: &DownlinkConfig,
+        parts: Parts,
+        receipts: Receipts,
+        stop: watch::Receiver<bool>,
+    ) -> Downlink {
         Downlink {
             stop,
-            membership: Membership {
-                stream: config.stream.clone(),
-                group: config.group.clone(),
-                consumer: parts.consumer.clone(),
-                batch: config.batch,
-            },
+            receipts,
+            batch: config.batch,
             lease: config.command_lease.0,
             claim_after: config.claim_after.0,
             devices: (config.max_in_flight / COMMANDS).max(1),
-            link: None,
-            previous: None,
+            link: Link::new(&parts.look),
             backoff: backoff(),
             condition: Arc::new(Condition::new(parts.redis.clone(), parts.metrics.clone())),
             refused: Mutex::default(),
@@ -137,11 +148,11 @@ impl Downlink {
     }
 
     /// Works until it is told to stop; then it finishes what it has begun.
-    async fn run(mut self) {
+    async fn run(mut self, source: Source) {
         let (sender, mut news) = mpsc::channel(1);
         let reading = tokio::spawn(read(
             self.parts.read.clone(),
-            self.membership.clone(),
+            source,
             self.condition.clone(),
             sender,
         ));
@@ -154,7 +165,10 @@ impl Downlink {
             tokio::select! {
                 _ = stop.changed() => break,
                 Some(news) = news.recv() => match news {
-                    News::Entries { entries, again } => self.on_entries(entries, again).await,
+                    News::Entries { entries, again, mark } => {
+                        self.receipts.begin(mark, entries.len());
+                        self.on_entries(entries, again).await;
+                    }
                     News::Gap(done) => {
                         if self.resync().await {
                             // A reader that is gone finds the gap again.
@@ -162,7 +176,7 @@ impl Downlink {
                         }
                     }
                 },
-                errands = bell.errands(self.membership.batch) => {
+                errands = bell.errands(self.batch) => {
                     self.run_errands(errands).await;
                 }
                 () = until(release) => self.release().await,
@@ -173,9 +187,19 @@ impl Downlink {
         // It ends when it is told so.
         let _ = reading.await;
         while let Ok(news) = news.try_recv() {
-            if let News::Entries { entries, again } = news {
+            if let News::Entries {
+                entries,
+                again,
+                mark,
+            } = news
+            {
+                self.receipts.begin(mark, entries.len());
                 self.on_entries(entries, again).await;
             }
+        }
+        if let Some(release) = self.receipts.release() {
+            // Otherwise it is free a while later.
+            let _ = self.once(&release).await;
         }
     }
 
@@ -186,10 +210,7 @@ impl Downlink {
             entries.retain(|entry| !is_held(&entry.id));
         }
         if entries.iter().any(|entry| entry.gone) {
-            warn!(
-                "events of {} that were not finished are trimmed: looking at all devices instead",
-                self.membership.stream
-            );
+            warn!("events that were not finished are trimmed: looking at all devices instead");
             if !self.resync().await {
                 return;
             }
@@ -248,7 +269,9 @@ impl Downlink {
         let idle = self.claim_after.as_millis() as u64;
         let mut start = "0-0".to_owned();
         loop {
-            let command = self.membership.claim(idle, &start);
+            let Some(command) = self.receipts.claim(idle, &start) else {
+                return;
+            };
             let answer = match self.once(&command).await {
                 Ok(answer) => answer,
                 // It is tried again soon enough.
@@ -276,19 +299,25 @@ impl Downlink {
                 some.insert(device, errand);
             }
             while !some.is_empty() {
-                match self.look(&some).await {
-                    Ok(Seen { publications, more }) => {
-                        let late = self.publish(publications).await.into_iter();
-                        let late = late.filter_map(|device| {
-                            let errand = some.get(&device)?.more_commands();
-                            Some((device, errand))
-                        });
-                        some = more.into_iter().chain(late).collect();
-                    }
-                    Err(pause) => {
-                        smooth = false;
-                        self.pause(pause).await;
-                    }
+                let Seen {
+                    publications,
+                    more,
+                    trouble,
+                    in_doubt,
+                } = self.look(&some).await;
+                let late = self.publish(publications).await.into_iter();
+                let late = late.filter_map(|device| {
+                    let errand = some.get(&device)?.more_commands();
+                    Some((device, errand))
+                });
+                let late: Errands = late.collect();
+                some = more;
+                for (device, errand) in late {
+                    some.entry(device).or_default().merge(errand);
+                }
+                smooth &= !in_doubt;
+                if let Some(pause) = trouble {
+                    self.pause(pause).await;
                 }
             }
         }
@@ -321,31 +350,25 @@ impl Downlink {
 /// Reads events for ever, over one connection after the other.
 async fn read(
     target: Target,
-    membership: Membership,
+    mut source: Source,
     condition: Arc<Condition>,
     news: mpsc::Sender<News>,
 ) {
     let mut backoff = backoff();
-    let mut previous = None;
+    let mut link = Link::new(&target);
     loop {
-        let outcome = match Link::open(&target, previous.as_ref()).await {
-            Ok(link) => {
-                previous.clone_from(&link.identity);
-                let reader = Reader {
-                    membership: &membership,
-                    link,
-                    news: &news,
-                    condition: &condition,
-                    backoff: &mut backoff,
-                };
-                reader.run().await
+        let outcome = match link.open().await {
+            Ok(()) => {
+                let reading = source.read(&mut link, &news, &condition, &mut backoff);
+                reading.await
             }
-            Err(error) => Err(Pause::broken(&error)),
+            Err(trouble) => Err(Pause::broken(&trouble)),
         };
         let Err(pause) = outcome else {
             return;
         };
-        condition.fails(Part::Read, &pause);
+        link.give_up();
+        condition.fails(pause::Part::Read, &pause);
         sleep(backoff.pause()).await;
     }
 }

@@ -4,8 +4,10 @@
 //! A part of the bridge that has numbers of its own keeps them in a struct like [`Messages`]: its
 //! `register` gives each a name and a help text, and the struct is a field of [`Metrics`].
 
+mod nodes;
 mod per_profile;
 
+pub use nodes::Nodes;
 pub use per_profile::{PerProfile, NONE};
 
 use crate::probes::{MQTT, REDIS};
@@ -34,6 +36,7 @@ pub struct Metrics {
     pub messages: Messages,
     pub held: Held,
     pub connections: Connections,
+    pub nodes: Nodes,
     pub pipelines: Pipelines,
     pub publications: Publications,
     pub events: Events,
@@ -52,6 +55,7 @@ impl Metrics {
             messages: Messages::register(&mut registry, profiles),
             held: Held::register(&mut registry),
             connections: Connections::register(&mut registry),
+            nodes: Nodes::register(&mut registry),
             pipelines: Pipelines::register(&mut registry),
             publications: Publications::register(&mut registry),
             events: Events::register(&mut registry),

@@ -1,32 +1,32 @@
-//! One connection to Redis, and the fence around the one before it.
-//!
-//! A connection that is given up (a time-out, a stalled server) may still hold commands in the
-//! server's socket buffer. When the server wakes up it would run them *after* the same commands,
-//! and newer ones, have come over the new connection: an old heartbeat could bring a device back
-//! that had said goodbye. So a new connection first makes sure that the old one is dead, by killing
-//! it at the server: `CLIENT KILL` drops what it has not run. Ids of clients start afresh when a
-//! server restarts, and are others at another server, so the old connection is known by its name, too.
+//! The way to Redis: to one server, or to all primaries of a cluster. Who sends commands need not know
+//! which.
 
 pub mod address;
+mod cluster;
+mod discovery;
+mod node;
 mod server;
+mod topology;
+mod trouble;
+mod unit;
 mod wait;
 
 pub use server::Server;
+pub use trouble::{describe, Trouble};
 
 use crate::config::RedisConfig;
-use crate::text::one_line;
-use crate::tls;
 use crate::work::Work;
+use cluster::Cluster;
+use node::Node;
 use redis::aio::MultiplexedConnection;
-use redis::{
-    AsyncConnectionConfig, Cmd, ErrorKind, FromRedisValue, RedisError, RedisResult, Value,
-};
-use std::hash::{BuildHasher, RandomState};
+use redis::{AsyncConnectionConfig, Cmd, FromRedisValue, Pipeline, RedisResult, Value};
+use std::sync::Arc;
 use std::time::Duration;
-use tracing::debug;
+use topology::{Place, Topology};
+use unit::Unit;
 use wait::Wait;
 
-/// How to reach the server.
+/// How to reach the server, or the cluster.
 #[derive(Debug, Clone)]
 pub struct Target {
     server: Server,
@@ -49,7 +49,15 @@ impl Target {
         }
     }
 
-    /// A new connection, without the fence.
+    /// The same, to this server.
+    fn of(&self, server: Server) -> Target {
+        Target {
+            server,
+            ..self.clone()
+        }
+    }
+
+    /// A new connection to the server, without the fence.
     pub async fn connect(&self) -> RedisResult<MultiplexedConnection> {
         let config = AsyncConnectionConfig::new()
             .set_connection_timeout(Some(self.connect_timeout))
@@ -59,235 +67,211 @@ impl Target {
             .get_multiplexed_async_connection_with_config(&config)
             .await
     }
+
+    /// The server, or each primary of the cluster.
+    pub async fn servers(&self) -> Result<Vec<Target>, Trouble> {
+        match Link::new(self).way {
+            Way::Server(node) => Ok(vec![node.target().clone()]),
+            Way::Cluster(mut cluster) => {
+                let seeds = self.server.seeds();
+                let primaries = Box::pin(cluster.primaries()).await?.into_iter();
+                let servers = primaries.filter_map(|place| {
+                    let server = seeds?.node(&place.host, place.port);
+                    Some(server.map(|server| self.of(server)))
+                });
+                let servers: RedisResult<_> = servers.collect();
+                servers.map_err(|error| Trouble::of(&error))
+            }
+        }
+    }
+
+    pub fn server(&self) -> &Server {
+        &self.server
+    }
 }
 
-/// How the server knows a connection.
-#[derive(Debug, Clone)]
-pub struct Identity {
-    id: i64,
-    name: String,
-}
-
+/// Connections are made when they are needed, and again after they were given up.
 pub struct Link {
-    connection: MultiplexedConnection,
-    wait: Option<Wait>,
-    /// `None` where the server does not tell (an ACL without `CLIENT`).
-    pub identity: Option<Identity>,
+    way: Way,
 }
 
-impl Link {
-    /// Connects, ends `previous` at the server, and makes sure that commands are answered.
-    pub async fn open(target: &Target, previous: Option<&Identity>) -> RedisResult<Link> {
-        let mut connection = target.connect().await?;
-        if let Some(previous) = previous {
-            end(&mut connection, previous).await?;
-        }
-        let identity = introduce(&mut connection, &target.name).await?;
-        let mut link = Link {
-            connection,
-            wait: target.wait.clone(),
-            identity,
-        };
-        link.ping().await?;
-        Ok(link)
-    }
+enum Way {
+    Server(Box<Node>),
+    Cluster(Box<Cluster>),
+}
 
-    pub async fn ping(&mut self) -> RedisResult<()> {
-        redis::cmd("PING").exec_async(&mut self.connection).await
-    }
-
-    pub async fn query<T: FromRedisValue>(&mut self, command: &Cmd) -> RedisResult<T> {
-        command.query_async(&mut self.connection).await
-    }
-
-    /// Sends all commands in one pipeline. The answers come in the same order, one for each command
-    /// of a work, which may have none; for a transaction that was not run, one error for all of it.
-    /// An outer error means that nothing is known about any of them.
-    pub async fn send<'w>(
-        &mut self,
-        works: impl Iterator<Item = &'w Work> + Clone,
-    ) -> RedisResult<Vec<Answers>> {
-        let mut pipeline = redis::Pipeline::new();
-        for work in works.clone() {
-            let transaction = work.commands.len() > 1;
-            if transaction {
-                pipeline.cmd("MULTI");
-            }
-            for command in &work.commands {
-                pipeline.add_command(command.clone());
-            }
-            if transaction {
-                pipeline.cmd("EXEC");
-            }
-        }
-        let answers = match self.wait.clone().filter(|_| !pipeline.is_empty()) {
-            None => self.run(pipeline).await?,
-            Some(wait) => {
-                pipeline.add_command(wait.command());
-                let mut answers = self.run(pipeline).await?;
-                answers.pop().map_or(Ok(()), |answer| wait.judge(answer))?;
-                answers
-            }
-        };
-        let mut answers = answers.into_iter();
-        Ok(works.map(|work| collect(work, &mut answers)).collect())
-    }
-
-    /// Sends these commands in one pipeline; one answer for each.
-    pub async fn ask(&mut self, commands: &[Cmd]) -> RedisResult<Answers> {
-        let mut pipeline = redis::Pipeline::with_capacity(commands.len());
-        for command in commands {
-            pipeline.add_command(command.clone());
-        }
-        self.run(pipeline).await
-    }
-
-    async fn run(&mut self, mut pipeline: redis::Pipeline) -> RedisResult<Answers> {
-        let expected = pipeline.len();
-        // The client takes an empty one for a mistake.
-        if expected == 0 {
-            return Ok(Answers::new());
-        }
-        let answers: Answers = pipeline
-            .ignore_errors()
-            .query_async(&mut self.connection)
-            .await?;
-        if answers.len() != expected {
-            return Err(RedisError::from((
-                ErrorKind::UnexpectedReturnType,
-                "the server gave another number of answers than there were commands",
-            )));
-        }
-        Ok(answers)
-    }
+/// What became of one work.
+#[derive(Debug, Clone)]
+pub struct Reply {
+    /// The node that it was sent to, where there are several.
+    pub node: Option<Arc<str>>,
+    pub answers: Result<Answers, Trouble>,
 }
 
 /// One for each command, or one error for all.
 pub type Answers = Vec<RedisResult<Value>>;
 
-/// Takes what belongs to this work.
-fn collect(work: &Work, answers: &mut impl Iterator<Item = RedisResult<Value>>) -> Answers {
-    if work.commands.len() <= 1 {
-        return answers.take(work.commands.len()).collect();
-    }
-    // MULTI and the commands are answered, and then EXEC, which has the answers that count. Where one
-    // of them was not taken, its own error says more than EXEC's.
-    let queued: Answers = answers.take(work.commands.len() + 1).collect();
-    let ran = answers.next();
-    match queued.into_iter().find(RedisResult::is_err).or(ran) {
-        Some(Ok(Value::Array(answers))) => answers
-            .into_iter()
-            .map(|answer| match answer {
-                Value::ServerError(error) => Err(error.into()),
-                answer => Ok(answer),
-            })
-            .collect(),
-        Some(other) => vec![other],
-        None => Vec::new(),
-    }
-}
-
-/// Gives the connection its name. A server that refuses is asked no further.
-async fn introduce(
-    connection: &mut MultiplexedConnection,
-    name: &str,
-) -> RedisResult<Option<Identity>> {
-    let name = format!("{name}-{:016x}", RandomState::new().hash_one(name));
-    let answer: RedisResult<i64> = redis::pipe()
-        .cmd("CLIENT")
-        .arg("SETNAME")
-        .arg(&name)
-        .ignore()
-        .cmd("CLIENT")
-        .arg("ID")
-        .query_async(connection)
-        .await
-        .map(|(id,)| id);
-    match answer {
-        Ok(id) => Ok(Some(Identity { id, name })),
-        Err(error) if is_answer(&error) => {
-            debug!("redis does not name connections: {}", describe(&error));
-            Ok(None)
-        }
-        Err(error) => Err(error),
-    }
-}
-
-async fn end(connection: &mut MultiplexedConnection, previous: &Identity) -> RedisResult<()> {
-    let mut list = redis::cmd("CLIENT");
-    list.arg("LIST").arg("ID").arg(previous.id);
-    let mut kill = redis::cmd("CLIENT");
-    kill.arg("KILL").arg("ID").arg(previous.id);
-    let outcome = match list.query_async::<String>(connection).await {
-        Ok(clients) if is_listed(&clients, previous) => kill.exec_async(connection).await,
-        Ok(_) => return Ok(()),
-        Err(error) => Err(error),
-    };
-    match outcome {
-        Err(error) if !is_answer(&error) => Err(error),
-        Err(error) => {
-            debug!(
-                "redis does not end the old connection: {}",
-                describe(&error)
-            );
-            Ok(())
-        }
-        Ok(()) => {
-            debug!("ended the old connection at redis");
-            Ok(())
+impl Default for Reply {
+    fn default() -> Reply {
+        Reply {
+            node: None,
+            answers: Ok(Answers::new()),
         }
     }
 }
 
-/// Whether `CLIENT LIST` shows that very connection, and not another one with the same id.
-fn is_listed(clients: &str, identity: &Identity) -> bool {
-    let (id, name) = (
-        format!("id={}", identity.id),
-        format!("name={}", identity.name),
-    );
-    clients.lines().any(|line| {
-        let mut words = line.split(' ');
-        words.next() == Some(id.as_str()) && words.any(|word| word == name)
-    })
-}
+/// A server that answers for its own devices: the only one, or a primary of a cluster.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Primary(Option<Place>);
 
-/// Whether the server itself said so, as opposed to a connection that is broken.
-fn is_answer(error: &RedisError) -> bool {
-    error.code().is_some()
-}
+/// Which primary has which devices, to be compared with what it is later.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Layout(Option<Topology>);
 
-/// An error on one line: the server's own words where there are any.
-pub fn describe(error: &RedisError) -> String {
-    let text = match (error.code(), error.detail()) {
-        (Some(code), Some(detail)) => format!("{code} {detail}"),
-        (Some(code), None) => code.to_owned(),
-        (None, _) if error.kind() == ErrorKind::AuthenticationFailed => {
-            "it refused the user name or the password".to_owned()
-        }
-        (None, _) if error.is_timeout() => "it did not answer in time".to_owned(),
-        (None, _) if error.kind() == ErrorKind::MasterNameNotFoundBySentinel => {
-            "the Sentinels know no master of this name that works".to_owned()
-        }
-        (None, _) => tls::explain(error).unwrap_or_else(|| error.to_string()),
-    };
-    one_line(&text)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_the_connection_of_that_name_is_ended() {
-        let identity = Identity {
-            id: 7,
-            name: "bridge-0-w1-00ff".into(),
+impl Link {
+    /// Not connected yet.
+    pub fn new(target: &Target) -> Link {
+        let way = match target.server.seeds() {
+            None => Way::Server(Box::new(Node::new(target.clone()))),
+            Some(seeds) => Way::Cluster(Box::new(Cluster::new(target, seeds.clone()))),
         };
-        let line = |id, name| format!("id={id} addr=127.0.0.1:1 fd=8 name={name} age=1\n");
-        assert!(is_listed(&line(7, "bridge-0-w1-00ff"), &identity));
-        assert!(!is_listed(&line(7, "bridge-0-w1-00fe"), &identity));
-        assert!(!is_listed(&line(77, "bridge-0-w1-00ff"), &identity));
-        assert!(!is_listed(&line(7, ""), &identity));
-        assert!(!is_listed("", &identity));
+        Link { way }
     }
+
+    /// Whether it is connected to all that it leads to.
+    pub fn is_open(&self) -> bool {
+        match &self.way {
+            Way::Server(node) => node.is_open(),
+            Way::Cluster(cluster) => cluster.is_open(),
+        }
+    }
+
+    /// Connects where it is not connected, ends the connections before at the servers, and makes sure
+    /// that commands are answered.
+    pub async fn open(&mut self) -> Result<(), Trouble> {
+        match &mut self.way {
+            Way::Server(node) => node.open().await,
+            Way::Cluster(cluster) => Box::pin(cluster.open()).await,
+        }
+    }
+
+    /// Has it connect anew, to wherever the next commands belong. Trouble does that by itself; this is for
+    /// answers that another connection may not get.
+    pub fn give_up(&mut self) {
+        match &mut self.way {
+            Way::Server(node) => node.give_up(),
+            Way::Cluster(cluster) => cluster.give_up(),
+        }
+    }
+
+    pub async fn ping(&mut self) -> Result<(), Trouble> {
+        match &mut self.way {
+            Way::Server(node) => node.ping().await,
+            Way::Cluster(cluster) => Box::pin(cluster.ping()).await,
+        }
+    }
+
+    pub async fn query<T: FromRedisValue>(&mut self, command: &Cmd) -> Result<T, Trouble> {
+        let answer = self.ask(std::slice::from_ref(command)).await?.pop();
+        let answer = answer.ok_or_else(Trouble::no_answer)?;
+        let answer = answer.and_then(|value| Ok(redis::from_redis_value(value)?));
+        answer.map_err(|error| Trouble::of(&error))
+    }
+
+    /// Sends all works at once. The replies come in the same order, with one answer for each command of a
+    /// work, which may have none; for a transaction that was not run, one error for all of it. Trouble
+    /// means that nothing is known about the work.
+    pub async fn send<'w>(&mut self, works: impl Iterator<Item = &'w Work> + Clone) -> Vec<Reply> {
+        let units: Vec<Unit<'w>> = works.map(|work| Unit::of(&work.commands)).collect();
+        let node = match &mut self.way {
+            Way::Cluster(cluster) => return Box::pin(cluster.exchange(&units, true)).await,
+            Way::Server(node) => node,
+        };
+        let mut pipeline = Pipeline::new();
+        units.iter().for_each(|unit| unit.add_to(&mut pipeline));
+        let (mut answers, trouble) = match node.run_and_wait(pipeline).await {
+            Ok(answers) => (answers.into_iter(), None),
+            Err(trouble) => (Vec::new().into_iter(), Some(trouble)),
+        };
+        let replies = units.into_iter().map(|unit| Reply {
+            node: None,
+            answers: match &trouble {
+                None => Ok(unit.take(&mut answers)),
+                Some(trouble) => Err(trouble.clone()),
+            },
+        });
+        replies.collect()
+    }
+
+    /// Sends these commands at once; one answer for each. Trouble means that the answers of some are not
+    /// known.
+    pub async fn ask(&mut self, commands: &[Cmd]) -> Result<Answers, Trouble> {
+        match &mut self.way {
+            Way::Server(node) => node.run(pipeline(commands)).await,
+            Way::Cluster(_) => self.ask_each(commands).await.into_iter().collect(),
+        }
+    }
+
+    /// As [`Link::ask`], where the others count even if the answer to one is not known.
+    pub async fn ask_each(&mut self, commands: &[Cmd]) -> Vec<Result<RedisResult<Value>, Trouble>> {
+        let units: Vec<Unit<'_>> = commands.chunks(1).map(Unit::of).collect();
+        let replies = match &mut self.way {
+            Way::Cluster(cluster) => Box::pin(cluster.exchange(&units, false)).await,
+            Way::Server(node) => {
+                return match node.run(pipeline(commands)).await {
+                    Ok(answers) => answers.into_iter().map(Ok).collect(),
+                    Err(trouble) => vec![Err(trouble); commands.len()],
+                }
+            }
+        };
+        let answer = |reply: Reply| {
+            let answer = reply.answers?.pop();
+            answer.ok_or_else(Trouble::no_answer)
+        };
+        replies.into_iter().map(answer).collect()
+    }
+
+    /// The server, or the primaries of the cluster as they are now.
+    pub async fn primaries(&mut self) -> Result<Vec<Primary>, Trouble> {
+        match &mut self.way {
+            Way::Server(_) => Ok(vec![Primary(None)]),
+            Way::Cluster(cluster) => {
+                let places = Box::pin(cluster.primaries()).await?.into_iter();
+                Ok(places.map(|place| Primary(Some(place))).collect())
+            }
+        }
+    }
+
+    /// Reads anew who has what.
+    pub async fn layout(&mut self) -> Result<Layout, Trouble> {
+        match &mut self.way {
+            Way::Server(_) => Ok(Layout(None)),
+            Way::Cluster(cluster) => {
+                let topology = Box::pin(cluster.fresh_topology()).await?;
+                Ok(Layout(Some(topology.clone())))
+            }
+        }
+    }
+
+    /// As [`Link::ask`], of one primary, whoever has the keys.
+    pub async fn ask_at(
+        &mut self,
+        primary: &Primary,
+        commands: &[Cmd],
+    ) -> Result<Answers, Trouble> {
+        match (&mut self.way, primary) {
+            (Way::Cluster(cluster), Primary(Some(place))) => {
+                Box::pin(cluster.ask_at(place, pipeline(commands))).await
+            }
+            _ => self.ask(commands).await,
+        }
+    }
+}
+
+fn pipeline(commands: &[Cmd]) -> Pipeline {
+    let mut pipeline = Pipeline::with_capacity(commands.len());
+    for command in commands {
+        pipeline.add_command(command.clone());
+    }
+    pipeline
 }

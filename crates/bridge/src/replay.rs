@@ -7,13 +7,14 @@ use crate::config::{Config, DeadLettersConfig};
 use crate::dead_letters::field;
 use crate::mqtt::Message;
 use crate::profile::Profiles;
-use crate::redis_link::{describe, Link, Target};
+use crate::redis_link::{Link, Target};
 use crate::serve::Plan;
 use crate::text::one_line;
 use crate::verdict::Outcome;
 use crate::work::{Then, Work};
 use redis::streams::{StreamId, StreamRangeReply};
 use redis::FromRedisValue;
+use std::collections::HashMap;
 
 /// Entries looked at in one go.
 const PAGE: usize = 100;
@@ -33,9 +34,10 @@ pub struct Choice {
 pub async fn run(config: &Config, plan: Plan, choice: &Choice) -> Result<bool, String> {
     let name = "devicestate-bridge-replay".to_owned();
     let target = Target::new(&config.redis, &plan.peers.redis, name);
-    let link = Link::open(&target, None).await;
+    let mut link = Link::new(&target);
+    link.open().await.map_err(|trouble| trouble.to_string())?;
     let mut replay = Replay {
-        link: link.map_err(|error| describe(&error))?,
+        link,
         dead_letters: &config.dead_letters,
         profiles: &plan.profiles,
         dry_run: choice.dry_run,
@@ -105,19 +107,24 @@ impl Replay<'_> {
             self.replayed += ready.len();
             return Ok(());
         }
-        let answers = self.link.send(ready.iter().map(|(_, work)| work)).await;
-        let answers = answers.map_err(|error| describe(&error))?;
         let mut done = redis::cmd("XDEL");
         done.arg(&self.dead_letters.key);
         let (mut replayed, mut not_now) = (0, None);
-        for ((id, _), answers) in ready.iter().zip(answers) {
-            match Outcome::of(&answers) {
-                Outcome::Confirmed => {
-                    done.arg(id);
-                    replayed += 1;
+        for some in one_of_each_device(ready) {
+            let replies = self.link.send(some.iter().map(|(_, work)| work)).await;
+            for ((id, _), reply) in some.iter().zip(replies) {
+                match Outcome::of(&reply) {
+                    Outcome::Confirmed => {
+                        done.arg(id);
+                        replayed += 1;
+                    }
+                    Outcome::Refused(reason) => self.leave(id, &reason),
+                    Outcome::NotNow { reason, .. } => not_now = Some(reason),
                 }
-                Outcome::Refused(reason) => self.leave(id, &reason),
-                Outcome::NotNow { reason, .. } => not_now = Some(reason),
+            }
+            // What comes behind it may be of the same device.
+            if not_now.is_some() {
+                break;
             }
         }
         if replayed > 0 {
@@ -142,16 +149,14 @@ impl Replay<'_> {
         let work = match work {
             Ok(work) => match &work.then {
                 Then::Read(later) => {
-                    let answers = self.link.send(std::iter::once(&work)).await;
-                    let answers = answers.map_err(|error| describe(&error))?;
-                    match answers
-                        .first()
-                        .map(|answers| (Outcome::of(answers), answers))
-                    {
-                        Some((Outcome::Confirmed, answers)) => later.read(&message, answers),
-                        Some((Outcome::Refused(reason), _)) => return Ok(Err(reason)),
-                        Some((Outcome::NotNow { reason, .. }, _)) => return Err(reason),
-                        None => return Err("the server gave no answer".to_owned()),
+                    let replies = self.link.send(std::iter::once(&work)).await;
+                    let reply = replies.into_iter().next().unwrap_or_default();
+                    match Outcome::of(&reply) {
+                        Outcome::Confirmed => {
+                            later.read(&message, &reply.answers.unwrap_or_default())
+                        }
+                        Outcome::Refused(reason) => return Ok(Err(reason)),
+                        Outcome::NotNow { reason, .. } => return Err(reason),
                     }
                 }
                 _ => Ok(work),
@@ -185,8 +190,24 @@ impl Replay<'_> {
 
     async fn query<T: FromRedisValue>(&mut self, command: &redis::Cmd) -> Result<T, String> {
         let answer = self.link.query(command).await;
-        answer.map_err(|error| describe(&error))
+        answer.map_err(|trouble| trouble.to_string())
     }
+}
+
+/// In parts of which each has one work of a device at most: the next one is not sent before the one
+/// before it is done, so that none overtakes another.
+fn one_of_each_device(entries: Vec<(String, Work)>) -> Vec<Vec<(String, Work)>> {
+    let mut parts: Vec<Vec<(String, Work)>> = Vec::new();
+    let mut before: HashMap<String, usize> = HashMap::new();
+    for (id, work) in entries {
+        let part = before.entry(work.device.clone()).or_default();
+        if *part == parts.len() {
+            parts.push(Vec::new());
+        }
+        parts[*part].push((id, work));
+        *part += 1;
+    }
+    parts
 }
 
 /// The message that an entry was.

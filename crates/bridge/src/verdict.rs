@@ -5,7 +5,7 @@
 //! have succeeded a moment later loses a message. So: the server's own "not now" answers and the
 //! operator's faults are retried, everything that judges the command itself is final.
 
-use crate::redis_link::{describe, Answers};
+use crate::redis_link::{describe, Answers, Reply};
 
 /// What to do with a message whose command was answered by an error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,8 +31,25 @@ pub enum Outcome {
 }
 
 impl Outcome {
+    pub fn of(reply: &Reply) -> Outcome {
+        let outcome = match &reply.answers {
+            Ok(answers) => Outcome::of_answers(answers),
+            Err(trouble) => Outcome::NotNow {
+                reason: trouble.to_string(),
+                reconnect: true,
+            },
+        };
+        match (outcome, &reply.node) {
+            (Outcome::NotNow { reason, reconnect }, Some(node)) if reply.answers.is_ok() => {
+                let reason = format!("{node}: {reason}");
+                Outcome::NotNow { reason, reconnect }
+            }
+            (outcome, _) => outcome,
+        }
+    }
+
     /// "Not now" comes first: what was refused is refused again the next time.
-    pub fn of(answers: &Answers) -> Outcome {
+    fn of_answers(answers: &Answers) -> Outcome {
         let mut outcome = Outcome::Confirmed;
         for error in answers.iter().filter_map(|answer| answer.as_ref().err()) {
             let reason = describe(error);

@@ -3,6 +3,13 @@
 use super::Finding::{self, Fail, Ok, Warn};
 use std::collections::BTreeMap;
 
+/// What the address in the settings names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Addressed {
+    Server,
+    Cluster,
+}
+
 /// The members of an answer to INFO.
 pub struct Info<'a>(BTreeMap<&'a str, &'a str>);
 
@@ -31,10 +38,14 @@ impl<'a> Info<'a> {
     }
 
     /// One line for each thing that can be told from INFO.
-    pub fn findings(&self) -> Vec<(Finding, &'static str)> {
+    /// `addressed`: whether the address is the one of a cluster.
+    pub fn findings(&self, addressed: Addressed) -> Vec<(Finding, &'static str)> {
         let mut findings = Vec::new();
-        if self.is("cluster_enabled", "1") {
-            findings.push((Fail, "is a node of a cluster, which the bridge cannot use"));
+        if self.is("cluster_enabled", "1") && addressed == Addressed::Server {
+            findings.push((
+                Fail,
+                "is a node of a cluster: its address is redis+cluster://host:port",
+            ));
         }
         if self.is("role", "slave") {
             findings.push((Fail, "is a replica; the bridge writes"));
@@ -71,7 +82,7 @@ mod tests {
 
     fn findings(text: &str) -> Vec<Finding> {
         let info = Info::parse(text);
-        info.findings()
+        info.findings(Addressed::Server)
             .into_iter()
             .map(|(found, _)| found)
             .collect()
@@ -92,6 +103,8 @@ mod tests {
     fn what_is_wrong_is_told() {
         assert_eq!(findings("role:slave"), [Fail]);
         assert_eq!(findings("cluster_enabled:1"), [Fail]);
+        let node = Info::parse("cluster_enabled:1");
+        assert_eq!(node.findings(Addressed::Cluster), []);
         assert_eq!(findings("loading:1"), [Fail]);
         assert_eq!(findings("aof_enabled:0"), [Warn]);
         assert_eq!(

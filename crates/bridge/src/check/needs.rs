@@ -5,7 +5,8 @@
 //! `ACL DRYRUN`, that takes no permission beyond those that the bridge has anyway.
 
 use super::Finding;
-use crate::config::{Config, ProfileName};
+use crate::config::{Config, DownlinkConfig, ProfileName};
+use crate::downlink::cursor_key;
 use redis::Cmd;
 use std::collections::HashSet;
 
@@ -68,7 +69,7 @@ impl Need {
 
 /// All of them, each with arguments that come to nothing, whatever the server holds. The number of
 /// arguments is a possible one: a wrong number is told before a missing permission.
-pub fn needs(config: &Config) -> Vec<Need> {
+pub fn needs(config: &Config, in_cluster: bool) -> Vec<Need> {
     let mut needs = Vec::new();
     let native = config.profiles.contains(&ProfileName::Native);
     let shadow = config.profiles.contains(&ProfileName::AwsShadow);
@@ -98,7 +99,12 @@ pub fn needs(config: &Config) -> Vec<Need> {
         Need::may(&["CLIENT", "LIST", "ID", "0"]),
         Need::may(&["CLIENT", "KILL", "ID", "0"]),
     ]);
-    needs.extend(for_devices(config, applied));
+    if in_cluster {
+        needs.push(Need::sub(&["CLUSTER", "SLOTS"]));
+        // It holds for the next command of the connection, and does no harm there.
+        needs.push(Need::must(&["ASKING"]));
+    }
+    needs.extend(for_devices(config, applied, in_cluster));
     if config.redis.wait_replicas > 0 {
         needs.push(Need::must(&["WAIT", "x", "0"]));
     }
@@ -118,7 +124,7 @@ pub fn needs(config: &Config) -> Vec<Need> {
 }
 
 /// For messages to devices, and for what they answer.
-fn for_devices(config: &Config, applied: bool) -> Vec<Need> {
+fn for_devices(config: &Config, applied: bool, in_cluster: bool) -> Vec<Need> {
     let mut needs = Vec::new();
     let settings = &config.downlink;
     if applied || settings.enabled {
@@ -128,22 +134,41 @@ fn for_devices(config: &Config, applied: bool) -> Vec<Need> {
         needs.push(Need::must(&["DEVICE.COMMAND.DONE", "", "0-1", "OK"]));
     }
     if settings.enabled {
-        let (stream, group) = (settings.stream.as_str(), settings.group.as_str());
         needs.extend([
             Need::must(&["DEVICE.LIST", "CURSOR", "none"]).on_key(),
             Need::must(&["DEVICE.SHADOW.GET", ""]),
             Need::must(&["DEVICE.SHADOW.NAMES", ""]),
             Need::must(&["DEVICE.COMMAND.TAKE", ""]),
-            // The id of none of these is one that an entry can have.
-            Need::must(&["XREAD", "STREAMS", stream, "none"]).on_key(),
-            Need::must(&["XREADGROUP", "GROUP", group, "", "STREAMS", stream, "none"]).on_key(),
-            Need::must(&["XACK", stream, group, "none"]).on_key(),
-            Need::must(&["XAUTOCLAIM", stream, group, "", "0", "none"]).on_key(),
-            Need::sub(&["XGROUP", "CREATE", stream, group, "none"]).on_key(),
-            Need::sub(&["XGROUP", "SETID", stream, group, "none"]).on_key(),
-            Need::sub(&["XINFO", "STREAM", stream]).on_key(),
-            Need::sub(&["XINFO", "GROUPS", stream]).on_key(),
         ]);
+        needs.extend(for_events(settings, in_cluster));
     }
     needs
+}
+
+fn for_events(settings: &DownlinkConfig, in_cluster: bool) -> Vec<Need> {
+    let (stream, group) = (settings.stream.as_str(), settings.group.as_str());
+    if in_cluster {
+        // Any slot's stream stands for all, as a permission is one for a pattern of keys.
+        let of_a_slot = format!("{stream}:{{0}}");
+        return vec![
+            Need::must(&["DEVICE.EVENTS", "AFTER", "none"]).on_key(),
+            Need::sub(&["XINFO", "STREAM", &of_a_slot]).on_key(),
+            Need::must(&["EVAL", "return 1", "1", &cursor_key(group)]).on_key(),
+            Need::must(&["HMGET", &cursor_key(group), ""]).on_key(),
+            Need::must(&["HSET", &cursor_key(group), "", "", ""]).on_key(),
+            Need::must(&["TIME"]),
+        ];
+    }
+    let needs = [
+        // The id of none of these is one that an entry can have.
+        Need::must(&["XREAD", "STREAMS", stream, "none"]).on_key(),
+        Need::must(&["XREADGROUP", "GROUP", group, "", "STREAMS", stream, "none"]).on_key(),
+        Need::must(&["XACK", stream, group, "none"]).on_key(),
+        Need::must(&["XAUTOCLAIM", stream, group, "", "0", "none"]).on_key(),
+        Need::sub(&["XGROUP", "CREATE", stream, group, "none"]).on_key(),
+        Need::sub(&["XGROUP", "SETID", stream, group, "none"]).on_key(),
+        Need::sub(&["XINFO", "STREAM", stream]).on_key(),
+        Need::sub(&["XINFO", "GROUPS", stream]).on_key(),
+    ];
+    needs.into()
 }

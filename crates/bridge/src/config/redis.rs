@@ -100,7 +100,7 @@ impl RedisConfig {
 
 impl SentinelConfig {
     fn login(&self, env: Env<'_>, place: &Place) -> Result<Login, String> {
-        if let Place::Server(_) = place {
+        if !matches!(place, Place::Sentinels { .. }) {
             if *self != SentinelConfig::default() {
                 return Err("redis.sentinel is set, but redis.url names no Sentinels".into());
             }

@@ -6,27 +6,26 @@ use super::look::{Lookout, Seen};
 use super::pause::{Part, Pause};
 use super::reader::is_no_group;
 use super::Downlink;
-use crate::redis_link::Link;
+use crate::redis_link::{Answers, Layout, Primary, Trouble};
 use redis::{Cmd, Value};
 use tokio::time::sleep;
 
 impl Downlink {
-    pub(super) async fn look(&mut self, errands: &Errands) -> Result<Seen, Pause> {
-        let mut link = self.connect().await?;
+    pub(super) async fn look(&mut self, errands: &Errands) -> Seen {
         let lookout = Lookout {
             profiles: &self.parts.profiles,
             lease: self.lease,
             refused: &self.refused,
         };
-        let seen = lookout.look(&mut link, errands).await;
-        self.keep(link, seen.as_ref().err());
+        let seen = lookout.look(&mut self.link, errands).await;
+        self.judge(seen.trouble.as_ref());
         seen
     }
 
     pub(super) async fn acknowledge(&mut self, ids: &[String]) {
-        for ids in ids.chunks(1000) {
-            let command = self.membership.acknowledge(ids);
-            self.insist(&command).await;
+        for command in self.receipts.finish(ids) {
+            let answer = self.insist(&command).await;
+            self.receipts.heard(&answer);
         }
     }
 
@@ -40,37 +39,64 @@ impl Downlink {
         }
     }
 
+    /// The answer of one primary. `None` where it is none any more.
+    pub(super) async fn insist_at(&mut self, primary: &Primary, command: &Cmd) -> Option<Value> {
+        loop {
+            let asked = std::slice::from_ref(command);
+            let answers = self.link.ask_at(primary, asked).await;
+            match self.one(answers) {
+                Ok(answer) => return Some(answer),
+                Err(pause) => self.pause(pause).await,
+            }
+            if !self.primaries().await.contains(primary) {
+                return None;
+            }
+        }
+    }
+
+    /// The server, or the primaries of the cluster.
+    pub(super) async fn primaries(&mut self) -> Vec<Primary> {
+        loop {
+            match self.link.primaries().await {
+                Ok(primaries) => return primaries,
+                Err(trouble) => self.pause(Pause::broken(&trouble)).await,
+            }
+        }
+    }
+
+    /// Who has which devices, now.
+    pub(super) async fn layout(&mut self) -> Layout {
+        loop {
+            match self.link.layout().await {
+                Ok(layout) => return layout,
+                Err(trouble) => self.pause(Pause::broken(&trouble)).await,
+            }
+        }
+    }
+
     /// The answer to a command. A group that is gone is no obstacle: the reader finds that.
     pub(super) async fn once(&mut self, command: &Cmd) -> Result<Value, Pause> {
-        let mut link = self.connect().await?;
-        let answer = link.ask(std::slice::from_ref(command)).await;
-        let answer = match answer {
+        let answers = self.link.ask(std::slice::from_ref(command)).await;
+        self.one(answers)
+    }
+
+    fn one(&mut self, answers: Result<Answers, Trouble>) -> Result<Value, Pause> {
+        let answer = match answers {
             Ok(mut answers) => match answers.pop() {
                 Some(Ok(answer)) => Ok(answer),
                 Some(Err(error)) if is_no_group(&error) => Ok(Value::Nil),
                 Some(Err(error)) => Err(Pause::of(&error)),
                 None => Ok(Value::Nil),
             },
-            Err(error) => Err(Pause::broken(&error)),
+            Err(trouble) => Err(Pause::broken(&trouble)),
         };
-        self.keep(link, answer.as_ref().err());
+        self.judge(answer.as_ref().err());
         answer
     }
 
-    async fn connect(&mut self) -> Result<Link, Pause> {
-        if let Some(link) = self.link.take() {
-            return Ok(link);
-        }
-        let opened = Link::open(&self.parts.look, self.previous.as_ref()).await;
-        let link = opened.map_err(|error| Pause::broken(&error))?;
-        self.previous.clone_from(&link.identity);
-        Ok(link)
-    }
-
-    fn keep(&mut self, link: Link, trouble: Option<&Pause>) {
-        match trouble {
-            Some(pause) if pause.reconnect => {}
-            _ => self.link = Some(link),
+    fn judge(&mut self, trouble: Option<&Pause>) {
+        if trouble.is_some_and(|pause| pause.reconnect) {
+            self.link.give_up();
         }
         if trouble.is_none() {
             self.backoff.reset();

@@ -35,8 +35,12 @@ pub struct Lookout<'a> {
 pub struct Seen {
     /// With the device of each.
     pub publications: Vec<(String, Publication)>,
-    /// Devices for which more commands wait.
+    /// What is left to do: devices for which more commands wait, and what could not be found out.
     pub more: Errands,
+    /// Why some of it could not.
+    pub trouble: Option<Pause>,
+    /// Whether commands may have been taken whose answer was lost.
+    pub in_doubt: bool,
 }
 
 /// A question, and what its answer is for.
@@ -109,14 +113,19 @@ impl<'e> Question<'e> {
 }
 
 impl Lookout<'_> {
-    pub async fn look(&self, link: &mut Link, errands: &Errands) -> Result<Seen, Pause> {
+    pub async fn look(&self, link: &mut Link, errands: &Errands) -> Seen {
         let mut seen = Seen::default();
         let mut questions: Vec<Question<'_>> = errands.iter().map(first).collect();
         while !questions.is_empty() {
             let mut next = Vec::new();
             for some in questions.chunks(QUESTIONS) {
-                let answers = self.ask(link, some).await?;
+                let answers = self.ask(link, some, &mut seen).await;
                 for (question, answer) in some.iter().zip(&answers) {
+                    let Some(answer) = answer else {
+                        let more = seen.more.entry(question.device.to_owned());
+                        more.or_default().merge(question.errand.clone());
+                        continue;
+                    };
                     match &question.about {
                         About::Device => next.extend(self.second(question, answer)),
                         About::Commands => self.commands(question, answer, &mut seen),
@@ -131,32 +140,49 @@ impl Lookout<'_> {
             }
             questions = next;
         }
-        Ok(seen)
+        seen
     }
 
-    /// Answers that are final, but say nothing, come to null.
-    async fn ask(&self, link: &mut Link, questions: &[Question<'_>]) -> Result<Vec<Value>, Pause> {
+    /// `None`: not now. Answers that are final, but say nothing, come to null.
+    async fn ask(
+        &self,
+        link: &mut Link,
+        questions: &[Question<'_>],
+        seen: &mut Seen,
+    ) -> Vec<Option<Value>> {
         let commands: Vec<Cmd> = questions.iter().map(|q| q.command(self.lease)).collect();
-        let answers = link.ask(&commands).await;
-        let answers = answers.map_err(|error| Pause::broken(&error))?;
+        let answers = link.ask_each(&commands).await;
         let mut values = Vec::with_capacity(answers.len());
         for (question, answer) in questions.iter().zip(answers) {
-            let value = match answer {
-                Ok(value) => value,
-                Err(error) => {
-                    if let Some(pause) = Pause::unless_final(&error) {
-                        return Err(pause);
+            let pause = match answer {
+                Ok(Ok(value)) => {
+                    values.push(Some(value));
+                    continue;
+                }
+                Ok(Err(error)) => Pause::unless_final(&error).ok_or(error),
+                Err(trouble) => {
+                    seen.in_doubt |= matches!(question.about, About::Commands);
+                    Ok(Pause::broken(&trouble))
+                }
+            };
+            values.push(match pause {
+                Ok(pause) => {
+                    match &mut seen.trouble {
+                        Some(first) => first.reconnect |= pause.reconnect,
+                        none => *none = Some(pause),
                     }
+                    None
+                }
+                Err(error) => {
                     // A device that was removed meanwhile is nothing to talk about.
                     if error.code() != Some("NODEVICE") {
                         self.warn(question.device, &describe(&error));
                     }
-                    Value::Nil
+                    Some(Value::Nil)
                 }
-            };
-            values.push(value);
+            });
         }
-        Ok(values)
+        values
     }
 
     /// What else is to be asked, now that it is known whether the device is there.
@@ -242,7 +268,8 @@ impl Lookout<'_> {
         }
         if taken.len() >= COMMANDS {
             let more = question.errand.more_commands();
-            seen.more.insert(question.device.to_owned(), more);
+            let known = seen.more.entry(question.device.to_owned()).or_default();
+            known.merge(more);
         }
     }
 

@@ -2,7 +2,7 @@
 
 use crate::health::{Change, Health};
 use crate::metrics::Metrics;
-use crate::redis_link::describe;
+use crate::redis_link::{describe, Trouble};
 use crate::verdict::{judge, Verdict};
 use redis::RedisError;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -30,9 +30,9 @@ impl Pause {
     }
 
     /// For a connection that cannot be made, or is broken.
-    pub fn broken(error: &RedisError) -> Pause {
+    pub fn broken(trouble: &Trouble) -> Pause {
         Pause {
-            reason: describe(error),
+            reason: trouble.to_string(),
             reconnect: true,
         }
     }

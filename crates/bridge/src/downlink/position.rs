@@ -58,6 +58,11 @@ impl StreamInfo {
         })
     }
 
+    /// Whether entries behind this one are gone, or may be: none that is kept stands at it or before.
+    pub fn has_lost_behind(&self, id: StreamId) -> bool {
+        self.added > self.length && self.first.unwrap_or(self.last) > id
+    }
+
     /// Whether entries that the group was never given are gone. Where the server cannot tell, they may
     /// be: then it is true, for what follows from it does no harm.
     pub fn is_trimmed_past(&self, group: &GroupInfo) -> bool {
@@ -102,6 +107,16 @@ mod tests {
             length,
             first: (length > 0).then(|| id(added - length + 1)),
         }
+    }
+
+    #[test]
+    fn entries_that_are_gone_behind_a_cursor() {
+        let id = |seq| StreamId { ms: 1, seq };
+        // 7 to 10 are kept.
+        assert!(stream(10, 4).has_lost_behind(id(0)));
+        assert!(stream(10, 4).has_lost_behind(id(5)));
+        assert!(!stream(10, 4).has_lost_behind(id(7)));
+        assert!(!stream(10, 10).has_lost_behind(id(0)));
     }
 
     fn group(delivered: u64, read: Option<u64>) -> GroupInfo {

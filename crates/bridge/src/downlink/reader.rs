@@ -9,6 +9,7 @@
 //! database flushed).
 
 use super::events::{entries, items, text, Entry};
+use super::ledger::Mark;
 use super::pause::{Condition, Part, Pause};
 use super::position::{GroupInfo, StreamId, StreamInfo};
 use crate::backoff::Backoff;
@@ -27,6 +28,8 @@ pub enum News {
         entries: Vec<Entry>,
         /// They were given to this bridge before, and may have been worked on.
         again: bool,
+        /// Where they stand, if they are finished batch by batch.
+        mark: Option<Mark>,
     },
     /// Events are gone, and the present state has to stand in for them. To be answered when it does.
     Gap(oneshot::Sender<()>),
@@ -70,7 +73,7 @@ impl Membership {
 /// One session of the reader, over one connection.
 pub struct Reader<'a> {
     pub membership: &'a Membership,
-    pub link: Link,
+    pub link: &'a mut Link,
     pub news: &'a mpsc::Sender<News>,
     pub condition: &'a Condition,
     /// Begins anew when reading works.
@@ -252,13 +255,17 @@ impl Reader<'_> {
     }
 
     async fn pass(&self, entries: Vec<Entry>, again: bool) -> bool {
-        let news = News::Entries { entries, again };
+        let news = News::Entries {
+            entries,
+            again,
+            mark: None,
+        };
         self.news.send(news).await.is_ok()
     }
 
     async fn ask(&mut self, commands: &[Cmd]) -> Result<Vec<RedisResult<Value>>, Pause> {
         let answers = self.link.ask(commands).await;
-        answers.map_err(|error| Pause::broken(&error))
+        answers.map_err(|trouble| Pause::broken(&trouble))
     }
 }
 
@@ -286,7 +293,7 @@ pub fn is_no_group(error: &RedisError) -> bool {
     error.code() == Some("NOGROUP")
 }
 
-fn unexpected() -> Pause {
+pub fn unexpected() -> Pause {
     Pause {
         reason: "the server gave an answer of another form".to_owned(),
         reconnect: true,

@@ -7,6 +7,7 @@
 use super::errand::{Errand, Errands};
 use super::events::{items, text};
 use super::Downlink;
+use crate::redis_link::Primary;
 use std::time::Instant;
 use tracing::info;
 
@@ -28,12 +29,24 @@ impl Downlink {
             true => &["OUTOFSYNC"],
             false => &["OUTOFSYNC", "ONLINE"],
         };
-        let Some(outstanding) = self.walk(filters, &delta).await else {
-            return false;
-        };
-        let Some(online) = self.walk(&["ONLINE"], &rest).await else {
-            return false;
-        };
+        let (mut outstanding, mut online);
+        let mut layout = self.layout().await;
+        loop {
+            outstanding = match self.walk(filters, &delta).await {
+                Some(devices) => devices,
+                None => return false,
+            };
+            online = match self.walk(&["ONLINE"], &rest).await {
+                Some(devices) => devices,
+                None => return false,
+            };
+            // A device that went from one node to another meanwhile may be in neither list.
+            let now = self.layout().await;
+            if std::mem::replace(&mut layout, now) == layout {
+                break;
+            }
+            info!("slots have moved meanwhile: looking at all devices once more");
+        }
         info!(
             "looked at {outstanding} devices that are out of sync, and at {online} that are online, \
              in {:.1?}",
@@ -42,8 +55,22 @@ impl Downlink {
         true
     }
 
-    /// Runs an errand for each device that fits, page by page, and says how many these were.
+    /// Runs an errand for each device that fits, and says how many these were.
     async fn walk(&mut self, filters: &[&str], errand: &Errand) -> Option<u64> {
+        let mut devices = 0;
+        for primary in self.primaries().await {
+            devices += self.walk_at(&primary, filters, errand).await?;
+        }
+        Some(devices)
+    }
+
+    /// Those of one primary, page by page.
+    async fn walk_at(
+        &mut self,
+        primary: &Primary,
+        filters: &[&str],
+        errand: &Errand,
+    ) -> Option<u64> {
         let mut cursor = "0".to_owned();
         let mut devices = 0;
         loop {
@@ -52,8 +79,11 @@ impl Downlink {
             }
             let mut list = redis::cmd("DEVICE.LIST");
             list.arg(filters).arg("CURSOR").arg(&cursor);
-            list.arg("COUNT").arg(self.membership.batch);
-            let answer = self.insist(&list).await;
+            list.arg("COUNT").arg(self.batch);
+            // Where it is gone, another one has its devices.
+            let Some(answer) = self.insist_at(primary, &list).await else {
+                return Some(devices);
+            };
             let [next, page] = items(&answer) else {
                 return Some(devices);
             };
@@ -70,7 +100,7 @@ impl Downlink {
                 }
             }
             // Devices that ask do not wait for the end of the walk.
-            let asked = self.parts.bell.take(self.membership.batch);
+            let asked = self.parts.bell.take(self.batch);
             self.run_errands(asked).await;
             match text(next) {
                 Some(next) if next != "0" => cursor = next,

@@ -14,11 +14,12 @@ use crate::mqtt::outbox::Outbox;
 use crate::mqtt::Message;
 use crate::probes::REDIS;
 use crate::profile::Refusal;
-use crate::redis_link::{describe, Answers, Identity, Link, Target};
+use crate::redis_link::{Answers, Link, Reply, Target, Trouble};
 use crate::verdict::Outcome;
 use crate::work::{Answer, Then, Work};
 use devicestate_core::escape::Quoted;
 use redis::Value;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc::UnboundedSender;
@@ -72,30 +73,31 @@ pub struct Pause {
     pub reconnect: bool,
 }
 
+impl From<Trouble> for Pause {
+    fn from(trouble: Trouble) -> Pause {
+        Pause {
+            reason: trouble.to_string(),
+            reconnect: true,
+        }
+    }
+}
+
 impl Worker {
     /// Works for ever. Ends only with the task it runs in.
     pub async fn run(self) {
         let mut backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(5));
-        let mut link: Option<Link> = None;
-        let mut previous: Option<Identity> = None;
+        let mut link = Link::new(&self.target);
         let (mut connected, mut works) = (false, false);
         loop {
-            let round = match &mut link {
-                Some(link) => self.round(link).await,
-                None => match Link::open(&self.target, previous.as_ref()).await {
-                    Ok(new) => {
-                        previous.clone_from(&new.identity);
-                        if std::mem::replace(&mut connected, true) {
-                            self.metrics.connections.again(REDIS);
-                        }
-                        link = Some(new);
-                        Ok(())
+            let round = match link.is_open() {
+                true => self.round(&mut link).await,
+                false => {
+                    let opened = link.open().await;
+                    if opened.is_ok() && std::mem::replace(&mut connected, true) {
+                        self.metrics.connections.again(REDIS);
                     }
-                    Err(error) => Err(Pause {
-                        reason: describe(&error),
-                        reconnect: true,
-                    }),
-                },
+                    opened.map_err(|trouble| self.waits_for(trouble))
+                }
             };
             match round {
                 Ok(()) => {
@@ -109,7 +111,7 @@ impl Worker {
                 Err(pause) => {
                     works = false;
                     if pause.reconnect {
-                        link = None;
+                        link.give_up();
                     }
                     self.report(Report::Waits {
                         worker: self.number,
@@ -124,38 +126,32 @@ impl Worker {
     /// One batch, or a sign of life when there is nothing to do.
     pub async fn round(&self, link: &mut Link) -> Result<(), Pause> {
         let Ok(batch) = tokio::time::timeout(IDLE_PING, self.queue.batch(self.batch)).await else {
-            return link.ping().await.map_err(|error| Pause {
-                reason: describe(&error),
-                reconnect: true,
-            });
+            let alive = link.ping().await;
+            return alive.map_err(|trouble| self.waits_for(trouble));
         };
         let sent = Instant::now();
-        let answers = link.send(batch.iter().map(|job| &job.work)).await;
+        let replies = link.send(batch.iter().map(|job| &job.work)).await;
         let pipelines = &self.metrics.pipelines;
         pipelines.messages.observe(batch.len() as f64);
         pipelines.round_trip.observe(sent.elapsed().as_secs_f64());
-        match answers {
-            Ok(answers) => self.settle(batch, answers),
-            Err(error) => {
-                for job in &batch {
-                    self.metrics.messages.retried.add(job.profile, 1);
-                }
-                self.put_back(batch);
-                Err(Pause {
-                    reason: describe(&error),
-                    reconnect: true,
-                })
-            }
-        }
+        self.settle(batch, replies)
     }
 
-    fn settle(&self, batch: Vec<Job>, answers: Vec<Answers>) -> Result<(), Pause> {
+    fn waits_for(&self, trouble: Trouble) -> Pause {
+        if let Some(node) = trouble.node() {
+            self.metrics.nodes.waits(node);
+        }
+        trouble.into()
+    }
+
+    fn settle(&self, batch: Vec<Job>, replies: Vec<Reply>) -> Result<(), Pause> {
         let messages = &self.metrics.messages;
         let mut done = Vec::with_capacity(batch.len());
         let mut again = Vec::new();
+        let mut waits_for = BTreeSet::new();
         let mut pause: Option<Pause> = None;
-        for (job, answers) in batch.into_iter().zip(answers) {
-            let outcome = match Outcome::of(&answers) {
+        for (job, reply) in batch.into_iter().zip(replies) {
+            let outcome = match Outcome::of(&reply) {
                 Outcome::Refused(reason) if matches!(job.work.then, Then::IsQueued) => {
                     Outcome::NotNow {
                         reason,
@@ -164,6 +160,7 @@ impl Worker {
                 }
                 outcome => outcome,
             };
+            let answers = reply.answers.unwrap_or_default();
             match outcome {
                 Outcome::Confirmed => {
                     match &job.work.then {
@@ -212,6 +209,7 @@ impl Worker {
                 },
                 Outcome::NotNow { reason, reconnect } => {
                     messages.retried.add(job.profile, 1);
+                    waits_for.extend(reply.node);
                     let pause = pause.get_or_insert(Pause {
                         reason,
                         reconnect: false,
@@ -220,6 +218,9 @@ impl Worker {
                     again.push(job);
                 }
             }
+        }
+        for node in waits_for {
+            self.metrics.nodes.waits(&node);
         }
         self.report(Report::Settled(done));
         self.put_back(again);

@@ -15,8 +15,7 @@ use crate::ingress::jobs::Job;
 use crate::ingress::worker::{Pause, Report, Worker};
 use crate::profile::{Profiles, Reading};
 use crate::queue::Delivery;
-use crate::redis_link::{describe, Identity, Link};
-use redis::RedisError;
+use crate::redis_link::Link;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -59,15 +58,6 @@ struct State {
     alone: Option<OwnedMutexGuard<()>>,
 }
 
-impl From<RedisError> for Pause {
-    fn from(error: RedisError) -> Pause {
-        Pause {
-            reason: describe(&error),
-            reconnect: true,
-        }
-    }
-}
-
 impl Consumer {
     /// Works until it is told to stop.
     pub async fn run(mut self) {
@@ -78,18 +68,16 @@ impl Consumer {
             works: false,
             alone: None,
         };
-        let mut previous: Option<Identity> = None;
+        let mut link = Link::new(&self.worker.target);
         loop {
-            let served = match Link::open(&self.worker.target, previous.as_ref()).await {
-                Ok(mut link) => {
-                    previous.clone_from(&link.identity);
-                    self.serve(&mut link, &mut state).await
-                }
-                Err(error) => Err(error.into()),
+            let served = match link.open().await {
+                Ok(()) => self.serve(&mut link, &mut state).await,
+                Err(trouble) => Err(trouble.into()),
             };
             let Err(pause) = served else {
                 return;
             };
+            link.give_up();
             self.pause(pause.reason, &mut state).await;
             let order = *self.order.borrow();
             if order == Order::GiveUp || (order == Order::Finish && state.hand.is_none()) {

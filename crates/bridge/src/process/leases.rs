@@ -1,8 +1,8 @@
 //! One queue, as one worker of it sees it: the commands.
 
 use crate::queue::Delivery;
-use crate::redis_link::Link;
-use redis::{Cmd, RedisResult, Value};
+use crate::redis_link::{Link, Trouble};
+use redis::{Cmd, Value};
 use std::collections::HashMap;
 use std::time::Duration;
 
@@ -34,7 +34,7 @@ impl Leases {
         link: &mut Link,
         lease: Duration,
         wait: Wait,
-    ) -> RedisResult<Option<Delivery>> {
+    ) -> Result<Option<Delivery>, Trouble> {
         let mut get = self.get(1, lease);
         if wait == Wait::Awhile {
             get.arg("BLOCK").arg(BLOCK.as_millis() as u64);
@@ -49,7 +49,7 @@ impl Leases {
         link: &mut Link,
         lease: Duration,
         most: usize,
-    ) -> RedisResult<Vec<Delivery>> {
+    ) -> Result<Vec<Delivery>, Trouble> {
         link.query(&self.get(most, lease)).await
     }
 
@@ -64,7 +64,7 @@ impl Leases {
         get
     }
 
-    pub async fn acknowledge(&self, link: &mut Link, ids: &[&str]) -> RedisResult<()> {
+    pub async fn acknowledge(&self, link: &mut Link, ids: &[&str]) -> Result<(), Trouble> {
         if ids.is_empty() {
             return Ok(());
         }
@@ -74,7 +74,12 @@ impl Leases {
     }
 
     /// Whether all of them are still had, for as long again.
-    pub async fn renew(&self, link: &mut Link, lease: Duration, ids: &[&str]) -> RedisResult<bool> {
+    pub async fn renew(
+        &self,
+        link: &mut Link,
+        lease: Duration,
+        ids: &[&str],
+    ) -> Result<bool, Trouble> {
         let mut touch = self.command("QUEUE.TOUCH");
         touch.arg(&self.worker).arg(lease.as_millis() as u64);
         touch.arg(ids);
@@ -83,7 +88,7 @@ impl Leases {
     }
 
     /// Somebody may have them at once.
-    pub async fn give_back(&self, link: &mut Link, ids: &[&str]) -> RedisResult<()> {
+    pub async fn give_back(&self, link: &mut Link, ids: &[&str]) -> Result<(), Trouble> {
         if ids.is_empty() {
             return Ok(());
         }
@@ -94,7 +99,7 @@ impl Leases {
 
     /// Gives back what a predecessor of the same name had when it died, or what was on its way when a
     /// connection broke. Otherwise it would come when its lease is over.
-    pub async fn give_back_all(&self, link: &mut Link) -> RedisResult<()> {
+    pub async fn give_back_all(&self, link: &mut Link) -> Result<(), Trouble> {
         let mut pending = self.command("QUEUE.PENDING");
         pending.arg("COUNT").arg(LOOKED_THROUGH);
         let rows: Vec<HashMap<String, Value>> = link.query(&pending).await?;

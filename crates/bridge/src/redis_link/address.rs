@@ -1,5 +1,6 @@
-//! The server's address: `redis://[user[:password]@]host[:port]`, or several Sentinels and the name
-//! of the master that they watch: `redis+sentinel://[user[:password]@]host[:port],.../name`.
+//! The server's address: `redis://[user[:password]@]host[:port]`; or several Sentinels and the name
+//! of the master that they watch: `redis+sentinel://[user[:password]@]host[:port],.../name`; or nodes
+//! of a cluster that lead to all of it: `redis+cluster://[user[:password]@]host[:port],...`.
 //! `rediss` instead of `redis` means TLS.
 //!
 //! Errors never repeat the address, because it may hold a password.
@@ -10,6 +11,8 @@ use redis::{ConnectionInfo, IntoConnectionInfo};
 
 /// The port Sentinels have by default.
 const SENTINEL_PORT: u16 = 26_379;
+/// The port servers have by default.
+const SERVER_PORT: u16 = 6_379;
 
 #[derive(Debug)]
 pub struct RedisAddress {
@@ -27,6 +30,8 @@ pub enum Place {
         addresses: Vec<(String, u16)>,
         master: String,
     },
+    /// Some nodes of a cluster, whichever they are.
+    Cluster(Vec<(String, u16)>),
 }
 
 impl RedisAddress {
@@ -34,6 +39,11 @@ impl RedisAddress {
         for (scheme, secure) in [("redis+sentinel://", false), ("rediss+sentinel://", true)] {
             if let Some(rest) = url.strip_prefix(scheme) {
                 return sentinels(rest, secure);
+            }
+        }
+        for (scheme, secure) in [("redis+cluster://", false), ("rediss+cluster://", true)] {
+            if let Some(rest) = url.strip_prefix(scheme) {
+                return cluster(rest, secure);
             }
         }
         let secure = url.starts_with("rediss:");
@@ -59,21 +69,39 @@ impl RedisAddress {
 }
 
 fn sentinels(rest: &str, secure: bool) -> Result<RedisAddress, &'static str> {
-    let (login, rest) = match rest.rsplit_once('@') {
-        Some((login, rest)) => (read_login(login)?, rest),
-        None => (Login::default(), rest),
-    };
+    let (login, rest) = split_login(rest)?;
     let (hosts, master) = rest.split_once('/').unwrap_or((rest, ""));
     let master = decode(master)?;
     if master.is_empty() || master.contains(['/', '?', '#']) {
         return Err("does not end with the name of the master: redis+sentinel://host:port/name");
     }
-    let addresses = hosts.split(',').map(sentinel).collect::<Result<_, _>>()?;
     Ok(RedisAddress {
         secure,
         login,
-        place: Place::Sentinels { addresses, master },
+        place: Place::Sentinels {
+            addresses: places(hosts, SENTINEL_PORT)?,
+            master,
+        },
     })
+}
+
+fn cluster(rest: &str, secure: bool) -> Result<RedisAddress, &'static str> {
+    let (login, hosts) = split_login(rest)?;
+    if hosts.contains(['/', '?', '#']) {
+        return Err("is not redis+cluster://[user[:password]@]host[:port],...");
+    }
+    Ok(RedisAddress {
+        secure,
+        login,
+        place: Place::Cluster(places(hosts, SERVER_PORT)?),
+    })
+}
+
+fn split_login(rest: &str) -> Result<(Login, &str), &'static str> {
+    match rest.rsplit_once('@') {
+        Some((login, rest)) => Ok((read_login(login)?, rest)),
+        None => Ok((Login::default(), rest)),
+    }
 }
 
 fn read_login(login: &str) -> Result<Login, &'static str> {
@@ -87,10 +115,14 @@ fn read_login(login: &str) -> Result<Login, &'static str> {
     })
 }
 
-fn sentinel(place: &str) -> Result<(String, u16), &'static str> {
-    let (host, port) = split_port(place)?;
-    let host = without_brackets(host).to_owned();
-    Ok((host, port.unwrap_or(SENTINEL_PORT)))
+/// Hosts with their ports, separated by commas.
+fn places(hosts: &str, default_port: u16) -> Result<Vec<(String, u16)>, &'static str> {
+    let place = |place| {
+        let (host, port) = split_port(place)?;
+        let host = without_brackets(host).to_owned();
+        Ok((host, port.unwrap_or(default_port)))
+    };
+    hosts.split(',').map(place).collect()
 }
 
 #[cfg(test)]
@@ -110,6 +142,20 @@ mod tests {
         let hosts = [("a", 26_379), ("b", 1), ("::1", 2)];
         assert_eq!(addresses, hosts.map(|(host, port)| (host.to_owned(), port)));
         assert_eq!(master, "fleet-1");
+    }
+
+    #[test]
+    fn nodes_of_a_cluster() {
+        let url = "rediss+cluster://ann:p%40%3a@a,b:1,[::1]:2";
+        let address = RedisAddress::parse(url).unwrap();
+        assert!(address.secure);
+        assert_eq!(address.login.user.as_deref(), Some("ann"));
+        assert_eq!(address.login.password.as_deref(), Some("p@:"));
+        let Place::Cluster(nodes) = address.place else {
+            panic!("no cluster");
+        };
+        let hosts = [("a", 6379), ("b", 1), ("::1", 2)];
+        assert_eq!(nodes, hosts.map(|(host, port)| (host.to_owned(), port)));
     }
 
     #[test]
@@ -141,6 +187,11 @@ mod tests {
             "redis+sentinel://::1/m",
             "redis+sentinel://h/m/0",
             "redis+sentinel://a b/m",
+            "redis+cluster://",
+            "redis+cluster://h,",
+            "redis+cluster://h/0",
+            "redis+cluster://h:0",
+            "redis+cluster://h#insecure",
         ] {
             assert!(RedisAddress::parse(url).is_err(), "{url}");
         }

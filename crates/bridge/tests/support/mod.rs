@@ -6,10 +6,12 @@
 pub mod bridge;
 pub mod broker;
 pub mod certificates;
+pub mod cluster;
 pub mod events;
 pub mod http;
 pub mod monitor;
 pub mod redis;
+pub mod reports;
 pub mod sentinel;
 pub mod server;
 pub mod subscriber;

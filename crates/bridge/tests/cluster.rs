@@ -1,0 +1,84 @@
+//! Messages of devices on their way into a cluster: each is applied once and in order, while slots move
+//! and while a primary dies.
+
+mod support;
+
+use redis::Value;
+use support::bridge::Bridge;
+use support::broker::Broker;
+use support::cluster::Cluster;
+use support::reports::{device, publish_all, reported, wait_for_all, DEVICES};
+use support::{heartbeat, wait_until};
+
+#[track_caller]
+fn assert_all_was_taken(bridge: &mut Bridge) {
+    bridge.terminate();
+    let (status, summary) = bridge.exit();
+    assert_eq!(status, Some(0));
+    assert!(summary.contains("refused 0"), "{summary}");
+    assert!(summary.contains("left to the broker 0"), "{summary}");
+}
+
+#[test]
+fn messages_come_once_and_in_order_while_slots_move() {
+    const REPORTS: usize = 300;
+    let (broker, cluster) = (Broker::start(), Cluster::start());
+    let mut bridge = Bridge::start(&broker.url(), &cluster.url(), "");
+    std::thread::scope(|scope| {
+        scope.spawn(|| publish_all(&broker, REPORTS));
+        let [a, b, c] = [0, 1, 2].map(|at| &cluster.nodes[at]);
+        for (from, to) in [(a, b), (b, c), (c, a)] {
+            cluster.reshard(from, to, 300);
+        }
+    });
+    wait_for_all(&cluster, REPORTS);
+    assert_all_was_taken(&mut bridge);
+}
+
+#[test]
+fn messages_come_once_and_in_order_while_a_primary_dies() {
+    const REPORTS: usize = 200;
+    let (broker, mut cluster) = (Broker::start(), Cluster::start());
+    let config = "[redis]\nwait_replicas = 1\nresponse_timeout = \"5s\"\n";
+    let mut bridge = Bridge::start(&broker.url(), &cluster.url(), config);
+    std::thread::scope(|scope| {
+        scope.spawn(|| publish_all(&broker, REPORTS));
+        wait_until("some are applied", || reported(&cluster, "d0").0 > 0);
+        cluster.fail_over(0);
+        // Its replica has none now, and so may not confirm anything.
+        cluster.nodes[0].resume();
+    });
+    wait_for_all(&cluster, REPORTS);
+    bridge.wait_for("works again after");
+    assert_all_was_taken(&mut bridge);
+}
+
+/// What is said of a node names it.
+#[test]
+fn a_primary_that_is_away_is_named() {
+    let (broker, mut cluster) = (Broker::start(), Cluster::start());
+    let bridge = Bridge::start(&broker.url(), &cluster.url(), "");
+    // Without its replica nobody takes its place.
+    cluster.nodes[3].kill();
+    cluster.nodes[0].kill();
+    let away = format!("127.0.0.1:{}: ", cluster.nodes[0].port);
+    for number in 0..DEVICES {
+        broker.publish(&heartbeat(&device(number)), "");
+    }
+    bridge.wait_for(&format!("does not take commands: {away}"));
+    cluster.nodes[0].resume();
+    bridge.wait_for("works again after");
+    for number in 0..DEVICES {
+        wait_until("its heartbeat is there", || {
+            cluster.command(&["DEVICE.GET", &device(number)]) != Value::Nil
+        });
+    }
+}
+
+#[test]
+fn a_server_that_is_no_cluster_is_told() {
+    let (broker, server) = (Broker::start(), support::server::Server::start());
+    let url = server.url().replace("redis://", "redis+cluster://");
+    let bridge = Bridge::launch(&broker.url(), &url, "");
+    bridge.wait_for("ERR This instance has cluster support disabled");
+}

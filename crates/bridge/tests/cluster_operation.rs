@@ -1,0 +1,144 @@
+//! Queues, dead letters and `check` over a cluster.
+
+mod support;
+
+use std::process::Command;
+use support::bridge::Bridge;
+use support::broker::Broker;
+use support::cluster::Cluster;
+use support::events::ON;
+use support::reports::{publish_all, wait_for_all};
+use support::subscriber::Subscriber;
+use support::wait_until;
+
+/// The subcommand's exit status, and what it wrote.
+fn run(words: &[&str]) -> (Option<i32>, String) {
+    let output = Command::new(env!("CARGO_BIN_EXE_devicestate-bridge"))
+        .args(words)
+        .output()
+        .unwrap();
+    let found = String::from_utf8(output.stdout).unwrap();
+    let told = String::from_utf8(output.stderr).unwrap();
+    (output.status.code(), found + &told)
+}
+
+/// What the documentation gives the bridge.
+const RULES: &str =
+    "on >pass ~* resetchannels -@all +ping +device.heartbeat +device.offline +xadd \
+    +client|setname +client|id +client|list +client|kill \
+    +device.get +device.command.done +device.list +device.shadow.get +device.shadow.names \
+    +device.command.take +multi +exec \
+    +cluster|slots +asking +device.events +xinfo|stream +eval +hmget +hset +time";
+
+fn set_user(cluster: &Cluster, node: usize, rules: &str) {
+    let words = ["ACL", "SETUSER", "bridge"].into_iter();
+    let words: Vec<&str> = words.chain(rules.split_whitespace()).collect();
+    cluster.nodes[node].command(&words);
+}
+
+#[test]
+fn queues_are_worked_off_while_their_slots_move() {
+    const REPORTS: usize = 100;
+    const CONFIG: &str = "[queue]\nenabled = true\ncount = 4\nlease = \"2s\"\n";
+    let (broker, cluster) = (Broker::start(), Cluster::start());
+    let mut receiver = Bridge::start(&broker.url(), &cluster.url(), CONFIG);
+    let mut processors =
+        ["left", "right"].map(|name| Bridge::process(&["--worker", name], &cluster.url(), CONFIG));
+    std::thread::scope(|scope| {
+        scope.spawn(|| publish_all(&broker, REPORTS));
+        // The slots of all four queues are among those that move.
+        let [a, b, c] = [0, 1, 2].map(|at| &cluster.nodes[at]);
+        for (from, to) in [(a, b), (b, c), (c, a)] {
+            cluster.reshard(from, to, 500);
+        }
+    });
+    wait_for_all(&cluster, REPORTS);
+    for queue in 0..4 {
+        wait_until("the queue is empty", || {
+            cluster.query::<i64>(&["XLEN", &format!("ingest:{queue}")]) == 0
+        });
+    }
+    for bridge in processors.iter_mut().chain([&mut receiver]) {
+        bridge.terminate();
+        let (status, summary) = bridge.exit();
+        assert_eq!(status, Some(0));
+        assert!(summary.contains("refused 0"), "{summary}");
+    }
+}
+
+#[test]
+fn dead_letters_are_replayed() {
+    let (broker, cluster) = (Broker::start(), Cluster::start());
+    let _bridge = Bridge::start(&broker.url(), &cluster.url(), "");
+    let wrong = r#"{"reported":{"n":1}"#;
+    for device in ["a", "b", "c", "d"] {
+        let payload = format!("{{\"reported\":{{\"{}\":1}}}}", "x".repeat(70_000));
+        broker.publish(&format!("devices/{device}/reported"), payload);
+    }
+    broker.publish("devices/e/reported", wrong);
+    let left = || cluster.query::<i64>(&["XLEN", "bridge:dead-letters"]);
+    wait_until("they are kept", || left() == 5);
+    for node in &cluster.nodes {
+        node.command(&["CONFIG", "SET", "devicestate.max-document-bytes", "1000000"]);
+    }
+    let (status, told) = run(&["replay", "--redis", &cluster.url()]);
+    assert_eq!(status, Some(1), "{told}");
+    assert!(told.contains("4 replayed, 1 left"), "{told}");
+    assert_eq!(left(), 1);
+    for device in ["a", "b", "c", "d"] {
+        assert!(cluster
+            .query::<Option<String>>(&["DEVICE.SHADOW.GET", device])
+            .is_some());
+    }
+}
+
+#[test]
+fn check_looks_at_each_primary() {
+    let (broker, cluster) = (Broker::start(), Cluster::start());
+    for node in 0..cluster.nodes.len() {
+        set_user(&cluster, node, RULES);
+    }
+    let url = cluster.url().replace("//", "//bridge:pass@");
+    let (status, found) = run(&["check", "--mqtt", &broker.url(), "--redis", &url]);
+    assert_eq!(status, Some(0), "{found}");
+    for node in &cluster.nodes[..3] {
+        for line in [
+            "answers",
+            "may run DEVICE.HEARTBEAT",
+            "may run EVAL",
+            "may run CLUSTER SLOTS",
+        ] {
+            let line = format!("ok    Redis 127.0.0.1:{}: {line}", node.port);
+            assert!(found.contains(&line), "no {line:?} in:\n{found}");
+        }
+        assert_eq!(node.query::<i64>(&["DBSIZE"]), 0);
+    }
+    // That is all it takes.
+    let subscriber = Subscriber::start(&broker, &["devices/#"]);
+    let _bridge = Bridge::start(&broker.url(), &url, ON);
+    broker.publish("devices/a/heartbeat", "");
+    cluster.command(&["DEVICE.SHADOW.SET", "a", r#"{"on":true}"#]);
+    subscriber.wait_for("devices/a/delta", r#"{"version":1,"delta":{"on":true}}"#);
+
+    set_user(&cluster, 1, "-xadd -device.events");
+    let (status, found) = run(&["check", "--mqtt", &broker.url(), "--redis", &url]);
+    assert_eq!(status, Some(1), "{found}");
+    for command in ["XADD", "DEVICE.EVENTS"] {
+        let line = format!(
+            "FAIL  Redis 127.0.0.1:{}: {command}: NOPERM",
+            cluster.nodes[1].port
+        );
+        assert!(found.contains(&line), "no {line:?} in:\n{found}");
+    }
+    assert_eq!(found.matches("FAIL").count(), 2, "{found}");
+}
+
+#[test]
+fn check_tells_a_node_that_is_addressed_alone() {
+    let (broker, cluster) = (Broker::start(), Cluster::start());
+    let url = cluster.nodes[0].url();
+    let (status, found) = run(&["check", "--mqtt", &broker.url(), "--redis", &url]);
+    assert_eq!(status, Some(1), "{found}");
+    let told = "is a node of a cluster: its address is redis+cluster://host:port";
+    assert!(found.contains(told), "{found}");
+}
