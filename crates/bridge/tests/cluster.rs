@@ -1,5 +1,5 @@
 //! Messages of devices on their way into a cluster: each is applied once and in order, while slots move
-//! and while a primary dies.
+//! and while a primary dies or is away.
 
 mod support;
 
@@ -8,6 +8,7 @@ use support::bridge::Bridge;
 use support::broker::Broker;
 use support::cluster::Cluster;
 use support::reports::{device, publish_all, reported, wait_for_all, DEVICES};
+use support::subscriber::Subscriber;
 use support::{heartbeat, wait_until};
 
 #[track_caller]
@@ -81,4 +82,44 @@ fn a_server_that_is_no_cluster_is_told() {
     let url = server.url().replace("redis://", "redis+cluster://");
     let bridge = Bridge::launch(&broker.url(), &url, "");
     bridge.wait_for("ERR This instance has cluster support disabled");
+}
+
+/// Each request is a transaction of one device, and goes as one to where the slot is on its way.
+#[test]
+fn requests_of_aws_devices_are_answered_once_while_slots_move() {
+    const REQUESTS: usize = 60;
+    let (broker, cluster) = (Broker::start(), Cluster::start());
+    let answers = Subscriber::start(&broker, &["$aws/things/+/shadow/update/accepted"]);
+    let config = "profiles = [\"aws-shadow\"]\n";
+    let mut bridge = Bridge::start(&broker.url(), &cluster.url(), config);
+    std::thread::scope(|scope| {
+        for number in 0..DEVICES {
+            let topic = format!("$aws/things/{}/shadow/update", device(number));
+            let lines = (1..=REQUESTS).map(|n| {
+                format!("{{\"state\":{{\"reported\":{{\"n\":{n}}}}},\"clientToken\":\"{n}\"}}")
+            });
+            let broker = &broker;
+            scope.spawn(move || broker.publish_lines(&topic, lines));
+        }
+        let [a, b, c] = [0, 1, 2].map(|at| &cluster.nodes[at]);
+        for (from, to) in [(a, b), (b, c), (c, a)] {
+            cluster.reshard(from, to, 300);
+        }
+    });
+    for number in 0..DEVICES {
+        let topic = format!("$aws/things/{}/shadow/update/accepted", device(number));
+        wait_until("all are answered", || answers.count(&topic) >= REQUESTS);
+        let tokens: Vec<usize> = answers
+            .on(&topic)
+            .iter()
+            .map(|answer| {
+                let answer: serde_json::Value = serde_json::from_str(answer).unwrap();
+                answer["clientToken"].as_str().unwrap().parse().unwrap()
+            })
+            .collect();
+        assert_eq!(tokens, (1..=REQUESTS).collect::<Vec<_>>());
+        let n = REQUESTS as u64;
+        assert_eq!(reported(&cluster, &device(number)), (n, n));
+    }
+    assert_all_was_taken(&mut bridge);
 }

@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Answers `{1, term, cursor, now}`, or `{0, ms}`: it is somebody else's for so long.
+/// Answers `{1, term, cursor, now, until}`, or `{0, ms}`: it is somebody else's for so long.
 const TAKE: &str = "\
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
@@ -22,7 +22,7 @@ local term = tonumber(kept[3]) or 0
 if kept[1] ~= ARGV[1] then term = term + 1 end
 local untilThen = string.format('%.0f', now + ARGV[2])
 redis.call('HSET', KEYS[1], 'owner', ARGV[1], 'until', untilThen, 'term', string.format('%.0f', term))
-return {1, term, kept[4], now}";
+return {1, term, kept[4], now, tonumber(kept[2]) or 0}";
 
 /// Answers 0 where it is somebody else's. The lease begins anew.
 const STORE: &str = "\
@@ -38,7 +38,9 @@ return 1";
 const RELEASE: &str = "\
 local kept = redis.call('HMGET', KEYS[1], 'owner', 'term')
 if kept[1] ~= ARGV[1] or kept[2] ~= ARGV[2] then return 0 end
-redis.call('HSET', KEYS[1], 'until', 0)
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+redis.call('HSET', KEYS[1], 'until', string.format('%.0f', now))
 return 1";
 
 /// The hash of a group of bridges. The braces give it a slot whatever the group is called.
@@ -64,6 +66,8 @@ pub enum Taken {
         cursor: Option<String>,
         /// The server's clock, in milliseconds since the Unix epoch.
         now: u64,
+        /// How long it was the last owner's by that clock. That one read nothing that is newer.
+        until: u64,
     },
     /// Another bridge has it, for so long if it does not renew that.
     Theirs(Duration),
@@ -130,10 +134,11 @@ impl Taken {
             _ => None,
         };
         match items(answer) {
-            [Value::Int(1), term, cursor, now] => Some(Taken::Mine {
+            [Value::Int(1), term, cursor, now, until] => Some(Taken::Mine {
                 term: number(term)?,
                 cursor: text(cursor),
                 now: number(now)?,
+                until: number(until)?,
             }),
             [Value::Int(0), ms] => Some(Taken::Theirs(Duration::from_millis(number(ms)?))),
             _ => None,
@@ -148,11 +153,15 @@ mod tests {
     #[test]
     fn answers_of_the_script() {
         let cursor = Value::BulkString(b"5-0".to_vec());
-        let mine = |cursor| Value::Array(vec![Value::Int(1), Value::Int(7), cursor, Value::Int(9)]);
+        let mine = |cursor| {
+            let (one, term) = (Value::Int(1), Value::Int(7));
+            Value::Array(vec![one, term, cursor, Value::Int(9), Value::Int(5)])
+        };
         let taken = |cursor: Option<&str>| Taken::Mine {
             term: 7,
             cursor: cursor.map(str::to_owned),
             now: 9,
+            until: 5,
         };
         assert_eq!(Taken::parse(&mine(cursor)), Some(taken(Some("5-0"))));
         assert_eq!(Taken::parse(&mine(Value::Nil)), Some(taken(None)));

@@ -46,8 +46,9 @@ pub struct Rounds {
 pub struct Position {
     term: u64,
     cursor: String,
-    /// What comes now was perhaps read before, by a bridge that has not finished it.
-    again: bool,
+    /// Events up to this time, in milliseconds since the Unix epoch, were perhaps read before, by a bridge
+    /// that has not finished them. 0: none.
+    again: u64,
     renewed: Instant,
 }
 
@@ -96,8 +97,13 @@ impl Round<'_> {
     /// Where to go on. `None`: nowhere yet, another bridge reads.
     async fn begin(&mut self) -> Result<Option<Position>, Stop> {
         let asked = Instant::now();
-        let (term, cursor, now) = match self.take().await? {
-            Taken::Mine { term, cursor, now } => (term, cursor, now),
+        let (term, cursor, now, until) = match self.take().await? {
+            Taken::Mine {
+                term,
+                cursor,
+                now,
+                until,
+            } => (term, cursor, now, until),
             Taken::Theirs(rest) => {
                 self.works();
                 self.rounds.place = None;
@@ -124,7 +130,7 @@ impl Round<'_> {
             None => Position {
                 term,
                 cursor,
-                again: true,
+                again: until.saturating_add(AHEAD_MS),
                 renewed: asked,
             },
         }))
@@ -138,7 +144,7 @@ impl Round<'_> {
         let mut position = Position {
             term,
             cursor: format!("{}-0", now.saturating_sub(AHEAD_MS)),
-            again: false,
+            again: 0,
             renewed: asked,
         };
         self.bridge_gap(&mut position, false).await?;
@@ -194,7 +200,7 @@ impl Round<'_> {
         }
         self.works();
         // Whatever a predecessor had begun was there before this round.
-        position.again &= full;
+        position.again = if full { position.again } else { 0 };
         Ok(some)
     }
 
@@ -229,6 +235,7 @@ impl Round<'_> {
         self.rounds.number += 1;
         let number = self.rounds.number;
         let entries = events::entries(&Value::Array(found)).into_iter();
+        let first = entries.as_slice().first().and_then(milliseconds);
         // The ledger counts them by their batch.
         let entries = entries.map(|entry| Entry {
             id: number.to_string(),
@@ -236,7 +243,7 @@ impl Round<'_> {
         });
         let news = News::Entries {
             entries: entries.collect(),
-            again: position.again,
+            again: first.is_some_and(|first| first <= position.again),
             mark: Some(Mark {
                 term: position.term,
                 number,
@@ -294,6 +301,11 @@ impl Round<'_> {
         self.condition.works(Part::Read);
         self.backoff.reset();
     }
+}
+
+/// When an entry was added.
+fn milliseconds(entry: &Entry) -> Option<u64> {
+    entry.id.split('-').next()?.parse().ok()
 }
 
 /// The device that an entry is about.

@@ -18,15 +18,34 @@ pub mod subscriber;
 
 use std::net::TcpListener;
 use std::process::{Child, Command};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 /// How long a condition may take on a slow machine before it counts as never.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
-/// A loopback port that nothing listens on.
+/// Below the range that the kernel hands out to outgoing connections (32768 and up), so that none of
+/// them can sit on a port that a server is about to take or to take again.
+const FIRST_PORT: u32 = 10_240;
+/// Neither do the buses of a cluster's nodes, 10000 above their ports, meet other ports.
+const PORTS: u32 = 9_216;
+const BUS: u16 = 10_000;
+
+/// A loopback port that nothing listens on, nor on the one of its bus. None is handed out twice before
+/// all were.
 pub fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.local_addr().unwrap().port()
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    // Two test processes at once start at different places.
+    let offset = std::process::id().wrapping_mul(769);
+    for _ in 0..PORTS {
+        let step = NEXT.fetch_add(1, Ordering::Relaxed);
+        let port = (FIRST_PORT + offset.wrapping_add(step) % PORTS) as u16;
+        let is_free = |port| TcpListener::bind(("127.0.0.1", port)).is_ok();
+        if is_free(port) && is_free(port + BUS) {
+            return port;
+        }
+    }
+    panic!("no free loopback port");
 }
 
 /// Waits until `condition` holds.
