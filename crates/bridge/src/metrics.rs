@@ -356,7 +356,9 @@ mod tests {
     #[test]
     fn the_page_for_operators_has_every_metric() {
         let page = include_str!("../../../docs/operation.md");
-        let metrics = Metrics::new(&["native"]).encode().unwrap();
+        let metrics = Metrics::new(&["native"]);
+        metrics.nodes.waits("10.0.0.1:6379");
+        let metrics = metrics.encode().unwrap();
         let names: Vec<String> = metrics
             .lines()
             .filter_map(|line| line.strip_prefix("# TYPE ")?.split_once(' '))

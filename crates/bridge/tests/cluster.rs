@@ -123,3 +123,27 @@ fn requests_of_aws_devices_are_answered_once_while_slots_move() {
     }
     assert_all_was_taken(&mut bridge);
 }
+
+/// A connection to it breaks no more than it answers. When it wakes up, it has commands to read that are
+/// older than what its successor has.
+#[test]
+fn messages_come_once_and_in_order_while_a_primary_is_frozen() {
+    const REPORTS: usize = 200;
+    let (broker, cluster) = (Broker::start(), Cluster::start());
+    let config = "[redis]\nwait_replicas = 1\nresponse_timeout = \"5s\"\n";
+    let mut bridge = Bridge::start(&broker.url(), &cluster.url(), config);
+    std::thread::scope(|scope| {
+        scope.spawn(|| publish_all(&broker, REPORTS));
+        wait_until("some are applied", || reported(&cluster, "d0").0 > 0);
+        cluster.nodes[0].freeze();
+        wait_until("its replica is the primary", || {
+            let role = cluster.nodes[3].ask(&["ROLE"]);
+            role.is_ok_and(|role| format!("{role:?}").contains("master"))
+        });
+        let away = format!("127.0.0.1:{}: ", cluster.nodes[0].port);
+        bridge.wait_for(&format!("does not take commands: {away}"));
+        cluster.nodes[0].thaw();
+    });
+    wait_for_all(&cluster, REPORTS);
+    assert_all_was_taken(&mut bridge);
+}

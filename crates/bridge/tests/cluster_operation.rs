@@ -1,15 +1,17 @@
-//! Queues, dead letters and `check` over a cluster.
+//! Queues, dead letters, `check` and TLS over a cluster.
 
 mod support;
 
+use std::cell::RefCell;
 use std::process::Command;
 use support::bridge::Bridge;
 use support::broker::Broker;
+use support::certificates::Authority;
 use support::cluster::Cluster;
 use support::events::ON;
 use support::reports::{publish_all, wait_for_all};
 use support::subscriber::Subscriber;
-use support::wait_until;
+use support::{free_port, wait_until};
 
 /// The subcommand's exit status, and what it wrote.
 fn run(words: &[&str]) -> (Option<i32>, String) {
@@ -141,4 +143,37 @@ fn check_tells_a_node_that_is_addressed_alone() {
     assert_eq!(status, Some(1), "{found}");
     let told = "is a node of a cluster: its address is redis+cluster://host:port";
     assert!(found.contains(told), "{found}");
+}
+
+#[test]
+fn all_nodes_are_spoken_to_by_tls() {
+    let authority = Authority::new();
+    let (theirs, own) = (authority.issue("them"), authority.issue("bridge"));
+    let ports = RefCell::new(Vec::new());
+    let cluster = Cluster::start_each(|| {
+        let port = free_port();
+        ports.borrow_mut().push(port);
+        vec![
+            "tls-cluster yes".to_owned(),
+            "tls-replication yes".to_owned(),
+            format!("tls-port {port}"),
+            format!("tls-cert-file {}", theirs.cert),
+            format!("tls-key-file {}", theirs.key),
+            format!("tls-ca-cert-file {}", authority.ca()),
+        ]
+    });
+    let broker = Broker::start();
+    // One of them leads to the others.
+    let url = format!("rediss+cluster://localhost:{}", ports.borrow()[4]);
+    let config = format!(
+        "[redis.tls]\nca = {:?}\ncert = {:?}\nkey = {:?}\n",
+        authority.ca(),
+        own.cert,
+        own.key
+    );
+    let bridge = Bridge::start(&broker.url(), &url, &config);
+    publish_all(&broker, 10);
+    wait_for_all(&cluster, 10);
+    let named = |port: &u16| bridge.count(&format!("127.0.0.1:{port}")) > 0;
+    assert!(ports.borrow()[..3].iter().all(named));
 }

@@ -21,7 +21,12 @@ impl Cluster {
 
     /// With lines of redis.conf of its own.
     pub fn start_with(lines: &[&str]) -> Cluster {
-        let nodes: Vec<Server> = (0..2 * PRIMARIES).map(|_| node(lines)).collect();
+        Cluster::start_each(|| lines.iter().map(|line| (*line).to_owned()).collect())
+    }
+
+    /// With lines of redis.conf for each node.
+    pub fn start_each(lines: impl Fn() -> Vec<String>) -> Cluster {
+        let nodes: Vec<Server> = (0..2 * PRIMARIES).map(|_| node(&lines())).collect();
         for (at, node) in nodes.iter().enumerate() {
             let epoch = (at + 1).to_string();
             node.command(&["CLUSTER", "SET-CONFIG-EPOCH", &epoch]);
@@ -30,8 +35,7 @@ impl Cluster {
                 let last = (SLOTS * (at + 1) / PRIMARIES - 1).to_string();
                 node.command(&["CLUSTER", "ADDSLOTSRANGE", &first, &last]);
             }
-            let port = nodes[0].port.to_string();
-            node.command(&["CLUSTER", "MEET", "127.0.0.1", &port]);
+            meet(node, &nodes[0]);
         }
         let cluster = Cluster { nodes };
         cluster.wait_until_whole();
@@ -57,7 +61,6 @@ impl Cluster {
 
     fn wait_until_whole(&self) {
         let known = format!("cluster_known_nodes:{}\r", self.nodes.len());
-        let port = self.nodes[0].port.to_string();
         let mut met = Instant::now();
         wait_until("all nodes know each other and all slots", || {
             // Nodes that shake hands for too long give up.
@@ -70,7 +73,7 @@ impl Cluster {
                 let info: String = node.query(&["CLUSTER", "INFO"]);
                 is_whole &= info.contains("cluster_state:ok") && info.contains(&known);
                 if again && !info.contains(&known) {
-                    node.command(&["CLUSTER", "MEET", "127.0.0.1", &port]);
+                    meet(node, &self.nodes[0]);
                 }
             }
             is_whole
@@ -166,7 +169,7 @@ impl Cluster {
     }
 }
 
-fn node(lines: &[&str]) -> Server {
+fn node(lines: &[String]) -> Server {
     let mut all = vec![
         "cluster-enabled yes",
         "cluster-config-file nodes.conf",
@@ -174,8 +177,18 @@ fn node(lines: &[&str]) -> Server {
         "cluster-replica-validity-factor 0",
         "repl-diskless-sync-delay 0",
     ];
-    all.extend(lines);
+    all.extend(lines.iter().map(String::as_str));
     Server::start_with(&all)
+}
+
+fn meet(node: &Server, other: &Server) {
+    // Such as "07c37... 127.0.0.1:30004@31004 myself,master ...": by TLS it has another port.
+    let known: String = other.query(&["CLUSTER", "NODES"]);
+    let mine = known.lines().find(|line| line.contains("myself"));
+    let address = mine.and_then(|line| line.split([' ', ',']).nth(1)).unwrap();
+    let (_, ports) = address.rsplit_once(':').unwrap();
+    let (port, bus) = ports.split_once('@').unwrap();
+    node.command(&["CLUSTER", "MEET", "127.0.0.1", port, bus]);
 }
 
 /// The node's name in the cluster.
