@@ -8,7 +8,7 @@ use devicestate_core::session::Stored;
 
 use super::fields::field;
 use super::settings::{self, MAX_TIMEOUT_MS};
-use super::{Error, Fleet, Result};
+use super::{Error, Fleet, Known, Result};
 use crate::store::{parse_u64, text, Ctx, HashKey, KeyType, RString};
 
 /// What every step needs; the rest is read where it is needed.
@@ -82,6 +82,38 @@ impl Device {
         Ok(device.map_or(Found::Foreign, Found::Device))
     }
 
+    /// Reads of an online device only what is not `noted` of it; `None` where it has to be read as a
+    /// whole. (It was seen since it came online, so when that was does not count any more.)
+    pub(super) fn find_known(
+        ctx: &Ctx<'_>,
+        fleet: &Fleet,
+        id: &str,
+        noted: Known,
+    ) -> Option<Box<Device>> {
+        let (version, _) = noted.get()?;
+        if !noted.has_no_session() {
+            return None;
+        }
+        let f = &fleet.fields;
+        let key = fleet.keys.state(id);
+        let hash = ctx.open_hash(&key).ok()??;
+        let [last_seen, device_type] = hash.get2([&f.last_seen, &f.device_type]);
+        let timeout = match noted.has_no_timeout() {
+            true => None,
+            false => hash.get(&f.timeout),
+        };
+        drop(hash);
+        let mut device = Device::blank(id, key);
+        device.read_last_seen(last_seen?.bytes());
+        device.since = device.last_seen;
+        device.device_type = text(device_type?.bytes())?.to_owned();
+        device.timeout = timeout.and_then(|timeout| own_timeout(timeout.bytes()));
+        device.online = true;
+        device.version = version;
+        device.from_recipe = false;
+        Some(Box::new(device))
+    }
+
     /// Before anything of it is read.
     fn blank(id: &str, key: RString) -> Device {
         Device {
@@ -109,13 +141,9 @@ impl Device {
                 field::DEVICE_ID => is_it = value == self.id.as_bytes(),
                 field::DEVICE_TYPE => device_type = text(value).map(str::to_owned),
                 field::STATUS => self.online = value == ONLINE,
-                field::LAST_SEEN => {
-                    self.last_seen = recipe::time_ms(value).unwrap_or(0);
-                    let canonical = parse_i64(value).and_then(|ms| u64::try_from(ms).ok());
-                    self.last_seen_is_stored = canonical == Some(self.last_seen);
-                }
+                field::LAST_SEEN => self.read_last_seen(value),
                 field::STATUS_SINCE => self.since = number().unwrap_or(0),
-                field::TIMEOUT => self.timeout = number().map(|ms| ms.min(MAX_TIMEOUT_MS)),
+                field::TIMEOUT => self.timeout = own_timeout(value),
                 field::SESSION => self.session.session = number(),
                 field::SEQ => self.session.seq = number(),
                 field::VERSION => {
@@ -127,6 +155,12 @@ impl Device {
         });
         self.device_type = device_type.unwrap_or_else(|| UNKNOWN_TYPE.to_owned());
         is_it.then_some(self)
+    }
+
+    fn read_last_seen(&mut self, value: &[u8]) {
+        self.last_seen = recipe::time_ms(value).unwrap_or(0);
+        let canonical = parse_i64(value).and_then(|ms| u64::try_from(ms).ok());
+        self.last_seen_is_stored = canonical == Some(self.last_seen);
     }
 
     /// The timeout that counts, in milliseconds (0: none), and where it comes from.
@@ -170,6 +204,10 @@ impl Device {
     pub fn text(&self, ctx: &Ctx<'_>, field: &RString) -> Option<String> {
         String::from_utf8(self.field(ctx, field)?.bytes().to_vec()).ok()
     }
+}
+
+fn own_timeout(value: &[u8]) -> Option<u64> {
+    parse_u64(value).map(|ms| ms.min(MAX_TIMEOUT_MS))
 }
 
 pub const UNKNOWN_TYPE: &str = "unknown";

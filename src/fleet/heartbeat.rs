@@ -239,6 +239,9 @@ fn full(ctx: &Ctx<'_>, fleet: &Fleet, id: &str, heartbeat: Heartbeat, now: u64) 
         fields.extend(report.fields());
     }
     let came_online = !device.online;
+    if timeout_changes || session != stored {
+        fleet.know_fields(&device);
+    }
     if came_online {
         presence::go_online(ctx, fleet, &mut device, now, "heartbeat", &fields)?;
     } else {
@@ -257,7 +260,7 @@ fn full(ctx: &Ctx<'_>, fleet: &Fleet, id: &str, heartbeat: Heartbeat, now: u64) 
         None => shadow::outstanding(ctx, fleet, &device),
     };
     alerts::follow(ctx, fleet, &device, raised, now)?;
-    fleet.know(id, device.version, delta.is_none());
+    fleet.know_all(&device, delta.is_none());
     Ok(Outcome {
         came_online,
         applied: stale_report.is_none(),

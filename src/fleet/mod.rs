@@ -16,6 +16,7 @@ pub mod heartbeat;
 pub mod history;
 pub mod ingest;
 pub mod keys;
+mod known;
 pub mod listing;
 pub mod pages;
 pub mod presence;
@@ -38,6 +39,8 @@ use devicestate_core::presence::{Deaf, Hearing, TickClock};
 
 use crate::store::events::Replaced;
 use crate::store::{monotonic_ms, RString};
+
+use known::Known;
 
 pub use device::Device;
 pub use error::{Error, Result};
@@ -76,53 +79,6 @@ pub struct Fleet {
     /// Devices whose heartbeat key the server itself expired while they were online: their
     /// `expired` notification has been sent already.
     expired_by_server: RefCell<HashSet<String>>,
-}
-
-/// What a steady heartbeat must know of a device that is online, noted beside its deadline so that
-/// the hash need not be read: bit 0 says that something is known, bit 1 that nothing is outstanding
-/// for the device, bit 2 that it has no commands, and the rest is its version.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-struct Known(u32);
-
-impl Known {
-    /// Nothing, for a version that is beyond what fits: then the hash is read each time.
-    fn new(version: u64, is_in_sync: bool) -> Known {
-        match u32::try_from(version) {
-            Ok(version) if version.leading_zeros() >= 3 => {
-                Known(version << 3 | u32::from(is_in_sync) << 1 | 1)
-            }
-            _ => Known::default(),
-        }
-    }
-
-    /// The version, and whether nothing is outstanding.
-    fn get(self) -> Option<(u64, bool)> {
-        (self.0 & 1 == 1).then_some((u64::from(self.0 >> 3), self.0 & 2 != 0))
-    }
-
-    fn has_no_commands(self) -> bool {
-        self.0 & 4 != 0
-    }
-
-    /// The same, with or without commands.
-    fn with_commands(self, some: bool) -> Known {
-        match some {
-            true => Known(self.0 & !4),
-            false => Known(self.0 | 4),
-        }
-    }
-}
-
-impl From<u32> for Known {
-    fn from(bits: u32) -> Known {
-        Known(bits)
-    }
-}
-
-impl From<Known> for u32 {
-    fn from(known: Known) -> u32 {
-        known.0
-    }
 }
 
 thread_local! {
@@ -198,28 +154,6 @@ impl Fleet {
         self.deadlines.borrow().memory_usage()
     }
 
-    /// Notes what is known of a device; nothing while it is not online.
-    fn know(&self, id: &str, version: u64, is_in_sync: bool) {
-        let known = Known::new(version, is_in_sync);
-        let change = |before: Known| known.with_commands(!before.has_no_commands());
-        self.deadlines.borrow_mut().change_note(id, change);
-    }
-
-    /// A device has commands, maybe.
-    fn command_waits(&self, id: &str) {
-        self.note_commands(id, true);
-    }
-
-    /// A device has no commands, until [`Fleet::command_waits`].
-    fn no_command_waits(&self, id: &str) {
-        self.note_commands(id, false);
-    }
-
-    fn note_commands(&self, id: &str, some: bool) {
-        let change = |known: Known| known.with_commands(some);
-        self.deadlines.borrow_mut().change_note(id, change);
-    }
-
     /// A timeout that some device has, or may have.
     fn shorten_timeout(&self, timeout: u64) {
         if timeout != 0 && timeout < self.shortest_timeout.get() {
@@ -237,12 +171,6 @@ impl Fleet {
     fn forget_expiry(&self, id: &str) -> bool {
         let mut expired = self.expired_by_server.borrow_mut();
         !expired.is_empty() && expired.remove(id)
-    }
-
-    /// Whether something is noted of a device: then nobody else changed its hash since.
-    fn knows(&self, id: &str) -> bool {
-        let note = self.deadlines.borrow().note(id).unwrap_or_default();
-        note.get().is_some()
     }
 
     /// Whether the sweeper has seen to every deadline that has passed: then nobody is overdue.

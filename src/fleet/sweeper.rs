@@ -8,7 +8,7 @@ use devicestate_core::presence::{Deaf, LATE_TICK_MS};
 
 use super::departures::Departures;
 use super::device::Found;
-use super::{check, presence, registry, settings, shadow, Device, Error, Fleet, Result};
+use super::{check, presence, registry, settings, shadow, Device, Error, Fleet, Known, Result};
 use crate::store::{guarded, monotonic_ms, monotonic_us, Ctx, Level, OnTimer};
 
 /// The longest pause between two ticks, in milliseconds.
@@ -140,11 +140,11 @@ impl Fleet {
         let mut id = String::new();
         let mut departures = Departures::default();
         let is_out_of_time = loop {
-            if self.deadlines.borrow_mut().pop_due(now, &mut id).is_none() {
+            let Some((_, noted)) = self.deadlines.borrow_mut().pop_due(now, &mut id) else {
                 break false;
-            }
+            };
             self.stats.looks.add(1);
-            if let Err(error) = self.look(ctx, &id, &mut departures, now) {
+            if let Err(error) = self.look(ctx, &id, noted, &mut departures, now) {
                 self.back_off(ctx, &id, &error, now);
             }
             if departures.is_full() {
@@ -174,10 +174,26 @@ impl Fleet {
         self.suspects.borrow_mut().insert(id.to_owned());
     }
 
-    /// Reads the truth about one device: still alive, or gone.
-    fn look(&self, ctx: &Ctx<'_>, id: &str, departures: &mut Departures, now: u64) -> Result<()> {
+    /// Reads the truth about one device, as far as it is not `noted`: still alive, or gone.
+    fn look(
+        &self,
+        ctx: &Ctx<'_>,
+        id: &str,
+        noted: Known,
+        departures: &mut Departures,
+        now: u64,
+    ) -> Result<()> {
         let mut is_suspect = self.is_suspect(id) && self.suspects.borrow_mut().remove(id);
-        let device = match Device::find(ctx, self, id)? {
+        let known = match is_suspect {
+            true => None,
+            false => Device::find_known(ctx, self, id, noted),
+        };
+        let is_read_whole = known.is_none();
+        let found = match known {
+            Some(device) => Found::Device(device),
+            None => Device::find(ctx, self, id)?,
+        };
+        let device = match found {
             Found::Foreign => {
                 // No device of ours: neither swept nor, by its heartbeats, kept alive.
                 is_suspect = false;
@@ -223,6 +239,9 @@ impl Fleet {
             }
             deadline => {
                 self.note_deadline(&device, deadline);
+                if is_read_whole {
+                    self.know_fields(&device);
+                }
                 presence::renew_heartbeat_key(ctx, self, &device)?;
             }
         }

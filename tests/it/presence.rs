@@ -2,6 +2,7 @@
 
 mod crowds;
 mod heartbeat_key;
+mod noted;
 mod slices;
 
 use serde_json::json;

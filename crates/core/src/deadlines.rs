@@ -153,8 +153,9 @@ impl<N: Default + From<u32> + Into<u32>> Deadlines<N> {
     }
 
     /// Takes the first device that is due at `now`, writes its id into `id` and tells its
-    /// deadline. It stays known, without a deadline, until it is scheduled or removed.
-    pub fn pop_due(&mut self, now: u64, id: &mut String) -> Option<u64> {
+    /// deadline and what is noted of it. It stays known, without a deadline, until it is scheduled or
+    /// removed.
+    pub fn pop_due(&mut self, now: u64, id: &mut String) -> Option<(u64, N)> {
         loop {
             let Due { deadline, slot } = self.heap.first()?;
             if deadline > now {
@@ -165,7 +166,7 @@ impl<N: Default + From<u32> + Into<u32>> Deadlines<N> {
                 self.records.take_deadline(slot);
                 id.clear();
                 id.push_str(self.records.id(slot));
-                return Some(deadline);
+                return Some((deadline, self.records.note(slot).into()));
             }
         }
     }

@@ -144,6 +144,9 @@ pub fn report(
     let mut device = known(ctx, fleet, id, found, now)?;
     device.session = session;
     let fields = heartbeat::session_fields(fleet, before, session);
+    if !fields.is_empty() {
+        fleet.know_fields(&device);
+    }
     prepared.write(ctx, fleet, &mut device, &fields, now)?;
     heartbeat::drop_seq_of_older_session(ctx, fleet, &device, before)?;
     alerts::follow(ctx, fleet, &device, raised, now)?;

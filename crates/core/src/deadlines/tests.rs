@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 fn drain(index: &mut Deadlines<u32>, now: u64) -> Vec<(u64, String)> {
     let mut id = String::new();
     let mut due = Vec::new();
-    while let Some(deadline) = index.pop_due(now, &mut id) {
+    while let Some((deadline, _)) = index.pop_due(now, &mut id) {
         due.push((deadline, id.clone()));
     }
     due
@@ -275,9 +275,10 @@ proptest! {
                     let mut id = String::new();
                     let popped = index.pop_due(now, &mut id);
                     let first = model.values().flatten().min().copied().filter(|t| *t <= now);
-                    prop_assert_eq!(popped, first);
-                    if popped.is_some() {
+                    prop_assert_eq!(popped.map(|(deadline, _)| deadline), first);
+                    if let Some((_, note)) = popped {
                         prop_assert_eq!(model.insert(id.clone(), None), Some(first));
+                        prop_assert_eq!(note, notes.get(&id).copied().unwrap_or(0));
                     }
                 }
             }
