@@ -8,11 +8,13 @@
 
 use std::rc::Rc;
 
+use super::device::status_name;
+use super::events::{self, PresenceMessages};
 use super::keys::Indexes;
 use super::presence::{self, expect};
 use super::sweeper::Trouble;
-use super::{events, settings, Device, Error, Fleet, Result};
-use crate::store::{Appended, Arg, Ctx, KeyType, RString};
+use super::{settings, Device, Error, Fleet, Result};
+use crate::store::{Appended, Arg, Ctx, Doomed, Fields, KeyType, RString};
 
 /// So many are told at a time. More make the slices coarser, and gain nothing.
 const AT_A_TIME: usize = 32;
@@ -22,6 +24,8 @@ const REASON: &str = "timeout";
 #[derive(Default)]
 pub(super) struct Departures {
     waiting: Vec<Departure>,
+    /// How the ids of those end, which is compared faster than all of them.
+    tails: Vec<u64>,
 }
 
 struct Departure {
@@ -55,7 +59,7 @@ impl Departures {
         deadline: u64,
         now: u64,
     ) -> Result<()> {
-        if self.waiting.iter().any(|d| d.device.id == device.id) {
+        if self.has(&device.id) {
             // Its hash was mended, or changed by other hands, so it came up again.
             return Ok(());
         }
@@ -78,14 +82,13 @@ impl Departures {
                 Rc::new(indexes.online_of_type(&device.device_type))
             }
         };
-        let heartbeat = fleet.keys.heartbeat(&device.id);
-        expect(ctx, &heartbeat, KeyType::String)?;
         if settings::HISTORY_PRESENCE.is_on() {
             expect(ctx, &fleet.keys.history(&device.id), KeyType::Stream)?;
         }
+        self.tails.push(tail_of(&device.id));
         self.waiting.push(Departure {
             online_of_type,
-            heartbeat,
+            heartbeat: fleet.keys.heartbeat(&device.id),
             had_heartbeat: false,
             device,
             deadline,
@@ -93,14 +96,21 @@ impl Departures {
         Ok(())
     }
 
+    fn has(&self, id: &str) -> bool {
+        self.tails.contains(&tail_of(id)) && self.waiting.iter().any(|d| d.device.id == id)
+    }
+
     /// Tells all of them offline. Where that can't be written, a device stays as it is and is looked
     /// at again later.
     pub fn tell(&mut self, ctx: &Ctx<'_>, fleet: &Fleet, now: u64) {
+        self.tails.clear();
         self.keep_those_with_good_indexes(ctx, fleet, now);
+        let mut heartbeats = self.open_heartbeats(ctx, fleet, now);
         let Some(appended) = self.append_events(ctx, fleet, now) else {
             return;
         };
-        if let Err(error) = self.write(ctx, fleet, now) {
+        heartbeats.truncate(appended.count);
+        if let Err(error) = self.write(ctx, fleet, heartbeats, now) {
             // The types are checked, and nothing else can be wrong.
             let text = format!("devices went offline, but not in the indexes: {error}");
             fleet.complain(ctx, Trouble::Offline, &text);
@@ -112,9 +122,10 @@ impl Departures {
         }
         drop(deadlines);
         let events = &self.indexes(fleet).events;
+        let mut messages = PresenceMessages::new(status_name(false), now, REASON);
         ctx.notify_appended(events, &appended, || {
             for departure in &self.waiting {
-                departure.tell(ctx, fleet, now);
+                departure.tell(ctx, fleet, &mut messages, now);
             }
         });
         self.waiting.clear();
@@ -155,6 +166,32 @@ impl Departures {
         );
     }
 
+    /// The heartbeat keys of all of them, to be deleted once the first write is done.
+    fn open_heartbeats<'c>(
+        &mut self,
+        ctx: &'c Ctx<'_>,
+        fleet: &Fleet,
+        now: u64,
+    ) -> Vec<Doomed<'c>> {
+        let mut open = Vec::with_capacity(self.waiting.len());
+        self.waiting.retain(
+            |Departure {
+                 device, heartbeat, ..
+             }| {
+                match ctx.open_to_delete(heartbeat, KeyType::String) {
+                    Ok(key) => open.push(key),
+                    Err(found) => {
+                        let error = Error::wrong_type(heartbeat.bytes(), found, KeyType::String);
+                        fleet.back_off(ctx, &device.id, &error, now);
+                        return false;
+                    }
+                }
+                true
+            },
+        );
+        open
+    }
+
     /// All from this one on stay online for now.
     fn give_up(&mut self, ctx: &Ctx<'_>, fleet: &Fleet, from: usize, why: &Error, now: u64) {
         for departure in self.waiting.drain(from..) {
@@ -171,13 +208,12 @@ impl Departures {
         let maxlen = fleet.events_maxlen();
         let indexes = self.indexes(fleet);
         let stamp = RString::from_int(now);
-        let departing = self.waiting.iter().map(|d| &d.device);
-        let entries: Vec<Vec<Arg<'_>>> = departing
-            .map(|device| events::offline(device, &stamp, REASON))
-            .collect();
+        let waiting = &self.waiting;
+        let fill = |place: usize, fields: &mut Vec<_>| {
+            events::fill_offline(fields, &waiting[place].device, &stamp, REASON);
+        };
         let log = &fleet.event_log;
-        let mut appended = log.append_all(ctx, indexes, maxlen, now, &entries);
-        drop(entries);
+        let mut appended = log.append_all(ctx, indexes, maxlen, now, waiting.len(), fill);
         if let Some(error) = appended.error.take() {
             self.give_up(ctx, fleet, appended.count, &error.into(), now);
         }
@@ -185,32 +221,38 @@ impl Departures {
     }
 
     /// Everything else, so that hashes, indexes and heartbeat keys agree again.
-    fn write(&mut self, ctx: &Ctx<'_>, fleet: &Fleet, now: u64) -> Result<()> {
+    fn write(
+        &mut self,
+        ctx: &Ctx<'_>,
+        fleet: &Fleet,
+        heartbeats: Vec<Doomed<'_>>,
+        now: u64,
+    ) -> Result<()> {
         let (indexes, f) = (self.indexes(fleet), &fleet.fields);
-        let stamp = RString::from_int(now);
+        let changed = [
+            Arg::Str(&f.status),
+            Arg::Name(status_name(false)),
+            Arg::Str(&f.status_since),
+            now.into(),
+            Arg::Str(&f.status_reason),
+            Arg::Name(REASON),
+        ];
+        let fields = Fields::new(&changed);
         for Departure { device, .. } in &mut self.waiting {
             device.online = false;
             device.since = now;
-            let changed = [
-                Arg::Str(&f.status),
-                Arg::Name("offline"),
-                Arg::Str(&f.status_since),
-                Arg::Str(&stamp),
-                Arg::Str(&f.status_reason),
-                Arg::Name(REASON),
-            ];
             // Replicas may not know it yet, and the index of offline devices is sorted by it.
             let last_seen = [Arg::Str(&f.last_seen), device.last_seen.into()];
             match device.last_seen_is_stored {
-                true => ctx.set_changed_fields(&device.key, &changed, &last_seen)?,
+                true => ctx.set_changed_fields(&device.key, &fields, &last_seen)?,
                 false => ctx.set_fields(&device.key, &[&changed[..], &last_seen].concat())?,
             }
         }
-        let heartbeats: Vec<&RString> = self.waiting.iter().map(|d| &d.heartbeat).collect();
-        let deleted = ctx.delete_all(&heartbeats);
-        for (departure, was_there) in self.waiting.iter_mut().zip(deleted) {
-            departure.had_heartbeat = was_there;
+        for (departure, key) in self.waiting.iter_mut().zip(heartbeats) {
+            departure.had_heartbeat = key.delete();
         }
+        let deleted = self.waiting.iter().filter(|d| d.had_heartbeat);
+        ctx.replicate_deleted(deleted.map(|d| &d.heartbeat));
         ctx.srem_all(
             &indexes.online,
             self.waiting.iter().map(|d| &d.device.id_key),
@@ -237,7 +279,7 @@ impl Departures {
 
 impl Departure {
     /// Tells the world of one, all of whose writes are done.
-    fn tell(&self, ctx: &Ctx<'_>, fleet: &Fleet, now: u64) {
+    fn tell(&self, ctx: &Ctx<'_>, fleet: &Fleet, messages: &mut PresenceMessages, now: u64) {
         let device = &self.device;
         fleet.stats.went_offline.add(1);
         timed_out(fleet, self.deadline, now);
@@ -247,8 +289,17 @@ impl Departure {
             ctx.touched(&self.heartbeat);
             ctx.notify_del(&self.heartbeat);
         }
-        presence::tell_offline(ctx, fleet, device, &self.heartbeat, REASON, now);
+        presence::tell_offline(ctx, fleet, device, &self.heartbeat, messages);
     }
+}
+
+/// The last eight bytes of an id.
+fn tail_of(id: &str) -> u64 {
+    let id = id.as_bytes();
+    let mut tail = [0; 8];
+    let end = &id[id.len().saturating_sub(tail.len())..];
+    tail[..end.len()].copy_from_slice(end);
+    u64::from_le_bytes(tail)
 }
 
 fn timed_out(fleet: &Fleet, deadline: u64, now: u64) {

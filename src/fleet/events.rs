@@ -22,7 +22,7 @@ pub fn append(
     more: &[(&'static str, Arg<'_>)],
 ) -> Result<()> {
     let maxlen = fleet.events_maxlen();
-    let mut fields = head(kind, id, now);
+    let mut fields = head(kind, id, now).to_vec();
     for (name, value) in more {
         fields.extend(named(name, *value));
     }
@@ -30,15 +30,18 @@ pub fn append(
     fleet.event_log.append(ctx, indexes, maxlen, now, &fields)
 }
 
-/// The entry of a device that went offline, for whoever appends many: `stamp` is the time as text.
-pub fn offline<'a>(device: &'a Device, stamp: &'a RString, reason: &'static str) -> Vec<Arg<'a>> {
-    let mut fields = head(Arg::Name("offline"), &device.id_key, stamp);
-    let more = of_transition(device, Arg::Name("offline"), Arg::Name(reason));
-    fields.extend(
-        more.into_iter()
-            .flat_map(|(name, value)| named(name, value)),
-    );
-    fields
+/// Puts together the entry of a device that went offline, for whoever appends many: `stamp` is the time
+/// as text.
+pub fn fill_offline<'a>(
+    fields: &mut Vec<Arg<'a>>,
+    device: &'a Device,
+    stamp: &'a RString,
+    reason: &'static str,
+) {
+    fields.extend(head(Arg::Name("offline"), &device.id_key, stamp));
+    for (name, value) in of_transition(device, Arg::Name("offline"), Arg::Name(reason)) {
+        fields.extend(named(name, value));
+    }
 }
 
 /// What the entry of a transition says beside its head.
@@ -46,10 +49,11 @@ pub fn of_transition<'a>(
     device: &Device,
     status: Arg<'a>,
     reason: Arg<'a>,
-) -> Vec<(&'static str, Arg<'a>)> {
-    let mut fields = vec![("status", status), ("reason", reason)];
-    fields.extend(device.session.session.map(|n| ("session", n.into())));
-    fields
+) -> impl Iterator<Item = (&'static str, Arg<'a>)> {
+    let session = device.session.session.map(|n| ("session", n.into()));
+    [("status", status), ("reason", reason)]
+        .into_iter()
+        .chain(session)
 }
 
 /// What every entry of the fleet's streams begins with.
@@ -57,13 +61,17 @@ fn head<'a>(
     kind: impl Into<Arg<'a>>,
     id: impl Into<Arg<'a>>,
     now: impl Into<Arg<'a>>,
-) -> Vec<Arg<'a>> {
+) -> [Arg<'a>; 6] {
+    let [kind, id, now] = [kind.into(), id.into(), now.into()];
+    let name = Arg::Name;
     [
-        named("type", kind),
-        named("device_id", id),
-        named("timestamp", now),
+        name("type"),
+        kind,
+        name("device_id"),
+        id,
+        name("timestamp"),
+        now,
     ]
-    .concat()
 }
 
 /// Appends an applied report to `devices:reports`, for sinks. It comes last in a step whose writes
@@ -77,7 +85,7 @@ pub fn append_report(
     report: &str,
     now: u64,
 ) {
-    let mut fields = head("status", id, now);
+    let mut fields = head("status", id, now).to_vec();
     if let Some(name) = name {
         fields.extend(named("name", name));
     }
@@ -151,21 +159,51 @@ impl Message {
     }
 }
 
-pub fn publish_presence(ctx: &Ctx<'_>, device: &Device, now: u64, reason: &str) {
-    settings::PRESENCE_CHANNEL.with(|channel| {
-        if channel.is_empty() {
-            return;
-        }
-        let mut message = Message::new("presence", &device.id);
-        message.text("status", device.status());
+/// Messages that devices went online or offline, at the same moment and for the same reason.
+pub struct PresenceMessages {
+    /// `None`: nobody wants them.
+    channel: Option<RString>,
+    text: String,
+    /// So long is what stands before the id.
+    head: usize,
+    /// What stands between the id and the session.
+    middle: String,
+}
+
+impl PresenceMessages {
+    pub fn new(status: &str, now: u64, reason: &str) -> PresenceMessages {
+        let mut message = Message::empty();
+        message.text("type", "presence");
+        message.name("device_id");
+        let head = message.text.len();
+        message.text("status", status);
         message.number("timestamp", now);
         message.text("reason", reason);
-        match device.session.session {
-            Some(session) => message.number("session", session),
-            None => message.json("session", "null"),
+        message.name("session");
+        let channel = settings::PRESENCE_CHANNEL
+            .with(|channel| (!channel.is_empty()).then(|| RString::new(channel.as_bytes())));
+        PresenceMessages {
+            channel,
+            middle: message.text.split_off(head),
+            text: message.text,
+            head,
         }
-        message.publish(ctx, channel);
-    });
+    }
+
+    pub fn publish(&mut self, ctx: &Ctx<'_>, device: &Device) {
+        let Some(channel) = &self.channel else {
+            return;
+        };
+        self.text.truncate(self.head);
+        write_string(&mut self.text, &device.id);
+        self.text.push_str(&self.middle);
+        match device.session.session {
+            Some(session) => self.text.push_str(itoa::Buffer::new().format(session)),
+            None => self.text.push_str("null"),
+        }
+        self.text.push('}');
+        ctx.publish_on(channel, &self.text);
+    }
 }
 
 /// Tells WATCH, client-side caches and keyspace listeners that a device changed.

@@ -76,7 +76,7 @@ pub fn go_online(
         "online",
         &device.id,
         now,
-        &events::of_transition(device, device.status().into(), reason.into()),
+        &events::of_transition(device, device.status().into(), reason.into()).collect::<Vec<_>>(),
     ) {
         device.online = false;
         return Err(error);
@@ -110,7 +110,7 @@ pub fn go_online(
 
     fleet.stats.came_online.add(1);
     record(ctx, fleet, device, reason, now);
-    events::publish_presence(ctx, device, now, reason);
+    events::PresenceMessages::new(device.status(), now, reason).publish(ctx, device);
     events::signal(ctx, device, c"device.online");
     alerts::follow(ctx, fleet, device, cleared, now)
 }
@@ -133,7 +133,7 @@ pub fn go_offline(
         "offline",
         &device.id,
         now,
-        &events::of_transition(device, device.status().into(), reason.into()),
+        &events::of_transition(device, device.status().into(), reason.into()).collect::<Vec<_>>(),
     ) {
         device.online = true;
         return Err(error);
@@ -167,7 +167,8 @@ pub fn go_offline(
 
     fleet.stats.went_offline.add(1);
     record(ctx, fleet, device, reason, now);
-    tell_offline(ctx, fleet, device, &touched.heartbeat, reason, now);
+    let mut messages = events::PresenceMessages::new(device.status(), now, reason);
+    tell_offline(ctx, fleet, device, &touched.heartbeat, &mut messages);
     alerts::follow(ctx, fleet, device, raised, now)
 }
 
@@ -177,14 +178,13 @@ pub(super) fn tell_offline(
     fleet: &Fleet,
     device: &Device,
     heartbeat: &RString,
-    reason: &str,
-    now: u64,
+    messages: &mut events::PresenceMessages,
 ) {
     let told_already = fleet.forget_expiry(&device.id);
     if settings::HEARTBEAT_KEYS.is_on() && !told_already {
         ctx.notify_expired(heartbeat);
     }
-    events::publish_presence(ctx, device, now, reason);
+    messages.publish(ctx, device);
     events::signal(ctx, device, c"device.offline");
 }
 

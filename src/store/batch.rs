@@ -7,7 +7,10 @@
 //! [`Ctx::srem_all`]: the caller does that when all is written, so that whoever reads because of one
 //! sees a whole step.
 
+use std::marker::PhantomData;
+
 use devicestate_core::queue::Id;
+use redis_module::raw;
 
 use super::call::ArgV;
 use super::effects::WRITE;
@@ -25,38 +28,80 @@ pub struct Appended {
     pub error: Option<CallError>,
 }
 
+/// Fields and values that many hashes get.
+pub struct Fields<'a> {
+    argv: ArgV,
+    _args: PhantomData<&'a ()>,
+}
+
+impl<'a> Fields<'a> {
+    pub fn new(args: &[Arg<'a>]) -> Fields<'a> {
+        Fields {
+            argv: ArgV::new(args),
+            _args: PhantomData,
+        }
+    }
+}
+
+/// A key that is open to be deleted. No command may run while it is open.
+pub struct Doomed<'a> {
+    raw: *mut raw::RedisModuleKey,
+    is_there: bool,
+    _ctx: PhantomData<&'a ()>,
+}
+
+impl Doomed<'_> {
+    /// Deletes it; whether it was there. Neither replicated nor notified: the caller does both.
+    pub fn delete(self) -> bool {
+        if self.is_there {
+            // SAFETY: a handle opened for writing.
+            unsafe { api!(RedisModule_DeleteKey)(self.raw) };
+        }
+        self.is_there
+    }
+}
+
+impl Drop for Doomed<'_> {
+    fn drop(&mut self) {
+        // SAFETY: our own handle, closed once.
+        unsafe { api!(RedisModule_CloseKey)(self.raw) }
+    }
+}
+
 impl Ctx<'_> {
-    /// Appends entries to a stream that keeps about `maxlen` of them, each with the next id that
-    /// `next_id` gives unless the stream is ahead of it; the result says how many were
-    /// appended.
-    pub fn append_all(
+    /// Appends `count` entries to a stream that keeps about `maxlen` of them, each with the next id that
+    /// `next_id` gives unless the stream is ahead of it; `fill` makes the fields and values of each. The
+    /// result says how many were appended.
+    pub fn append_all<'e>(
         &self,
         key: &RString,
         maxlen: u64,
         mut next_id: impl FnMut() -> Id,
-        entries: &[Vec<Arg<'_>>],
+        count: usize,
+        mut fill: impl FnMut(usize, &mut Vec<Arg<'e>>),
     ) -> Appended {
-        let entries: Vec<ArgV> = entries.iter().map(|fields| ArgV::new(fields)).collect();
-        let stream = match self.open_to_append(key) {
-            Ok(stream) => stream,
-            Err(_) => {
-                return Appended {
-                    count: 0,
-                    last: Id::ZERO,
-                    is_trimmed: false,
-                    error: Some(CallError::wrong_type()),
-                }
-            }
+        let Ok(stream) = self.open_to_append(key) else {
+            return Appended {
+                count: 0,
+                last: Id::ZERO,
+                is_trimmed: false,
+                error: Some(CallError::wrong_type()),
+            };
         };
-        let ids: Vec<Id> = entries
-            .iter()
-            .map_while(|fields| stream.add(next_id(), fields))
-            .collect();
+        let (mut args, mut fields) = (Vec::new(), ArgV::new(&[]));
+        let (mut appended, mut last) = (0, Id::ZERO);
+        while appended < count {
+            args.clear();
+            fill(appended, &mut args);
+            fields.refill(&args);
+            let Some(id) = stream.add(next_id(), &mut fields) else {
+                break;
+            };
+            self.replicate_xadd(key, id, None, &fields);
+            (appended, last) = (appended + 1, id);
+        }
         let kept = stream.trim(maxlen);
         drop(stream);
-        for (id, fields) in ids.iter().zip(&entries) {
-            self.replicate_xadd(key, *id, None, fields);
-        }
         if let Some(kept) = kept {
             self.replicate(
                 c"XTRIM",
@@ -65,16 +110,16 @@ impl Ctx<'_> {
         }
         self.touched(key);
         Appended {
-            count: ids.len(),
-            last: ids.last().copied().unwrap_or(Id::ZERO),
+            count: appended,
+            last,
             is_trimmed: kept.is_some(),
-            error: (ids.len() < entries.len()).then(CallError::no_more_ids),
+            error: (appended < count).then(CallError::no_more_ids),
         }
     }
 
     /// Sets fields of a hash: fields and values.
     pub fn set_fields(&self, key: &RString, fields: &[Arg<'_>]) -> Result<(), CallError> {
-        self.set_changed_fields(key, fields, &[])
+        self.set_changed_fields(key, &Fields::new(fields), &[])
     }
 
     /// Sets fields of a hash, and tells followers of others too: those are here already as they shall
@@ -82,45 +127,47 @@ impl Ctx<'_> {
     pub fn set_changed_fields(
         &self,
         key: &RString,
-        changed: &[Arg<'_>],
+        changed: &Fields<'_>,
         unchanged: &[Arg<'_>],
     ) -> Result<(), CallError> {
-        let changed = ArgV::new(changed);
+        let changed = changed.argv.raw();
         // SAFETY: live context and strings.
-        unsafe { self.write_fields(key, changed.raw()) }?;
+        unsafe { self.write_fields(key, changed) }?;
         if !is_followed() {
             self.count_change();
             return Ok(());
         }
         let unchanged = ArgV::new(unchanged);
-        let args = [&[key.as_ptr()], changed.raw(), unchanged.raw()].concat();
+        let args = [&[key.as_ptr()], changed, unchanged.raw()].concat();
         // SAFETY: all of them live.
         unsafe { self.replicate_argv(c"HSET", &args) };
         Ok(())
     }
 
-    /// Deletes keys; which of them were there.
-    pub fn delete_all(&self, keys: &[&RString]) -> Vec<bool> {
-        let delete = |key: &&RString| {
-            // SAFETY: live context and string; the handle is closed at once. It is of a missing key
-            // if it has no value.
-            unsafe {
-                let handle = api!(RedisModule_OpenKey)(self.raw, key.as_ptr(), WRITE);
-                let is_there = KeyType::of(handle) != KeyType::Missing;
-                if is_there {
-                    api!(RedisModule_DeleteKey)(handle);
-                }
-                api!(RedisModule_CloseKey)(handle);
-                is_there
+    /// Opens a key that may be deleted soon; the type when it holds another than `wanted`.
+    pub fn open_to_delete(&self, key: &RString, wanted: KeyType) -> Result<Doomed<'_>, KeyType> {
+        // SAFETY: live context and string. The handle is of a missing key if it has no value.
+        unsafe {
+            let handle = api!(RedisModule_OpenKey)(self.raw, key.as_ptr(), WRITE);
+            let kind = KeyType::of(handle);
+            let open = Doomed {
+                raw: handle,
+                is_there: kind != KeyType::Missing,
+                _ctx: PhantomData,
+            };
+            match kind == wanted || !open.is_there {
+                true => Ok(open),
+                false => Err(kind),
             }
-        };
-        let were_there: Vec<bool> = keys.iter().map(delete).collect();
-        let deleted = keys.iter().zip(&were_there).filter(|(_, there)| **there);
-        let args: Vec<Arg<'_>> = deleted.map(|(key, _)| Arg::Str(key)).collect();
+        }
+    }
+
+    /// Replicates that keys were deleted.
+    pub fn replicate_deleted<'k>(&self, keys: impl Iterator<Item = &'k RString>) {
+        let args: Vec<Arg<'_>> = keys.map(Arg::Str).collect();
         if !args.is_empty() {
             self.replicate(c"DEL", &args);
         }
-        were_there
     }
 
     /// Adds members with their scores to a sorted set.

@@ -94,35 +94,49 @@ impl Doing {
 /// Arguments as strings of the server's, which live as long as this does.
 pub(super) struct ArgV {
     raw: Vec<*mut raw::RedisModuleString>,
-    _made: Vec<RString>,
+    made: Vec<RString>,
 }
 
 impl ArgV {
     pub(super) fn new(args: &[Arg<'_>]) -> ArgV {
-        let mut made = Vec::with_capacity(args.len());
-        let mut raw = Vec::with_capacity(args.len());
+        let mut argv = ArgV {
+            raw: Vec::with_capacity(args.len()),
+            made: Vec::with_capacity(args.len()),
+        };
+        argv.refill(args);
+        argv
+    }
+
+    /// These arguments instead, in the memory of those before.
+    pub(super) fn refill(&mut self, args: &[Arg<'_>]) {
+        self.raw.clear();
+        self.made.clear();
         for arg in args {
             let string = match arg {
                 Arg::Str(string) => {
-                    raw.push(string.as_ptr());
+                    self.raw.push(string.as_ptr());
                     continue;
                 }
                 Arg::Name(name) => {
-                    raw.push(string_of(name));
+                    self.raw.push(string_of(name));
                     continue;
                 }
                 Arg::Bytes(bytes) => RString::new(bytes),
                 Arg::Int(value) => RString::from_int(*value),
                 Arg::Id(id) => RString::from_id(*id),
             };
-            raw.push(string.as_ptr());
-            made.push(string);
+            self.raw.push(string.as_ptr());
+            self.made.push(string);
         }
-        ArgV { raw, _made: made }
     }
 
     pub(super) fn raw(&self) -> &[*mut raw::RedisModuleString] {
         &self.raw
+    }
+
+    /// For functions of the API that take them so, and change nothing.
+    pub(super) fn raw_mut(&mut self) -> &mut [*mut raw::RedisModuleString] {
+        &mut self.raw
     }
 }
 

@@ -34,7 +34,7 @@ impl Ctx<'_> {
         fields: &[*mut raw::RedisModuleString],
     ) -> Result<(), CallError> {
         // SAFETY: live context and strings; the handle is closed before anything else happens. The
-        // type is checked, and each call sets one pair, ended by null.
+        // type is checked, and each call sets up to three pairs, ended by null.
         unsafe {
             let handle = api!(RedisModule_OpenKey)(self.raw, key.as_ptr(), WRITE);
             let kind = KeyType::of(handle);
@@ -42,14 +42,15 @@ impl Ctx<'_> {
                 api!(RedisModule_CloseKey)(handle);
                 return Err(CallError::wrong_type());
             }
-            for pair in fields.chunks_exact(2) {
-                api!(RedisModule_HashSet)(
-                    handle,
-                    raw::REDISMODULE_HASH_NONE as i32,
-                    pair[0],
-                    pair[1],
-                    std::ptr::null_mut::<raw::RedisModuleString>(),
-                );
+            let (set, none) = (api!(RedisModule_HashSet), raw::REDISMODULE_HASH_NONE as i32);
+            let end = std::ptr::null_mut::<raw::RedisModuleString>();
+            for pairs in fields.chunks(6) {
+                match pairs {
+                    [a, b, c, d, e, f] => set(handle, none, *a, *b, *c, *d, *e, *f, end),
+                    [a, b, c, d] => set(handle, none, *a, *b, *c, *d, end),
+                    [a, b] => set(handle, none, *a, *b, end),
+                    _ => 0,
+                };
             }
             api!(RedisModule_CloseKey)(handle);
         }
@@ -110,11 +111,11 @@ impl Ctx<'_> {
         id: Id,
         fields: &[Arg<'_>],
     ) -> Result<Id, CallError> {
-        let args = ArgV::new(fields);
+        let mut args = ArgV::new(fields);
         let stream = self
             .open_to_append(key)
             .map_err(|_| CallError::wrong_type())?;
-        let id = stream.add(id, &args);
+        let id = stream.add(id, &mut args);
         let kept = id.and_then(|_| stream.trim(maxlen));
         drop(stream);
         let id = id.ok_or_else(CallError::no_more_ids)?;
@@ -149,16 +150,21 @@ impl Ctx<'_> {
 
     /// Publishes a message, to subscribers of replicas too. (An append-only file holds no messages.)
     pub fn publish(&self, channel: &str, message: &str) {
-        let args = [channel.into(), message.into()];
+        self.publish_on(&RString::new(channel.as_bytes()), message);
+    }
+
+    /// The same on a channel whose name is at hand.
+    pub fn publish_on(&self, channel: &RString, message: &str) {
+        let message = RString::new(message.as_bytes());
         if has_replicas() {
             // Nobody can be told if it fails.
-            let _ = self.write(c"PUBLISH", &args);
+            let _ = self.write(c"PUBLISH", &[channel.into(), Arg::Str(&message)]);
             return;
         }
-        let args = ArgV::new(&args);
-        if let [channel, message] = args.raw() {
-            // SAFETY: live context and strings.
-            unsafe { api!(RedisModule_PublishMessage)(self.raw, *channel, *message) };
+        // SAFETY: live context and strings.
+        unsafe {
+            let publish = api!(RedisModule_PublishMessage);
+            publish(self.raw, channel.as_ptr(), message.as_ptr());
         }
     }
 

@@ -43,7 +43,7 @@ mod timer;
 pub use alloc::Alloc;
 pub use answer::{Reply, StreamEntry};
 pub use args::{lossy_text, text, RawArgs};
-pub use batch::Appended;
+pub use batch::{Appended, Doomed, Fields};
 pub use block::Waiter;
 pub use call::{named, pair, Arg, CallError};
 pub use ctx::Ctx;

@@ -86,8 +86,8 @@ impl Ctx<'_> {
 impl StreamToAppend<'_> {
     /// Appends an entry of fields and values under the next id, replicates and notifies that.
     pub fn append(self, fields: &[Arg<'_>]) -> Result<Id, CallError> {
-        let args = ArgV::new(fields);
-        let Some(id) = self.add_next(&args) else {
+        let mut args = ArgV::new(fields);
+        let Some(id) = self.add_next(&mut args) else {
             let is_too_large = std::io::Error::last_os_error().raw_os_error() == Some(ERANGE);
             return Err(match is_too_large {
                 true => CallError("TOOLARGE body: too large for a stream".to_owned()),
@@ -104,21 +104,21 @@ impl StreamToAppend<'_> {
 
     /// Appends an entry with this id, unless the stream is ahead of that: the clock was set back, or
     /// others append to it. `None` when the stream's ids are used up.
-    pub(super) fn add(&self, first_choice: Id, fields: &ArgV) -> Option<Id> {
+    pub(super) fn add(&self, first_choice: Id, fields: &mut ArgV) -> Option<Id> {
         let wanted = (first_choice.ms > 0).then_some(first_choice);
         wanted
             .and_then(|id| self.add_as(id, 0, fields))
             .or_else(|| self.add_next(fields))
     }
 
-    fn add_next(&self, fields: &ArgV) -> Option<Id> {
+    fn add_next(&self, fields: &mut ArgV) -> Option<Id> {
         let next = raw::REDISMODULE_STREAM_ADD_AUTOID;
         self.add_as(Id { ms: 0, seq: 0 }, next, fields)
     }
 
-    fn add_as(&self, id: Id, flags: u32, fields: &ArgV) -> Option<Id> {
+    fn add_as(&self, id: Id, flags: u32, fields: &mut ArgV) -> Option<Id> {
         let mut id = raw_id(id);
-        let mut argv = fields.raw().to_vec();
+        let argv = fields.raw_mut();
         let pairs = (argv.len() / 2) as i64;
         // SAFETY: a handle opened for writing, of a stream or a missing key; live strings, which are
         // pairs of field and value.

@@ -96,20 +96,21 @@ impl EventLog {
         Ok(())
     }
 
-    /// Appends events of devices that share their indexes.
-    pub fn append_all(
+    /// Appends `count` events of devices that share their indexes; `fill` makes the fields of each.
+    pub fn append_all<'e>(
         &self,
         ctx: &Ctx<'_>,
         indexes: &Indexes,
         maxlen: u64,
         now: u64,
-        entries: &[Vec<Arg<'_>>],
+        count: usize,
+        fill: impl FnMut(usize, &mut Vec<Arg<'e>>),
     ) -> Appended {
-        let events = &indexes.events;
-        let appended = match indexes.slot() {
-            None => ctx.append_all(events, maxlen, || first_choice(now), entries),
-            Some(_) => ctx.append_all(events, maxlen, || self.next_id(now), entries),
+        let next_id = || match indexes.slot() {
+            None => first_choice(now),
+            Some(_) => self.next_id(now),
         };
+        let appended = ctx.append_all(&indexes.events, maxlen, next_id, count, fill);
         if let Some(slot) = indexes.slot() {
             match appended.error {
                 None => self.appended(slot, appended.last),
