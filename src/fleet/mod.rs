@@ -18,6 +18,7 @@ pub mod ingest;
 pub mod keys;
 mod known;
 pub mod listing;
+mod neighbours;
 pub mod pages;
 pub mod presence;
 pub mod reconciler;

@@ -8,6 +8,7 @@ use devicestate_core::presence::{Deaf, LATE_TICK_MS};
 
 use super::departures::Departures;
 use super::device::Found;
+use super::neighbours::Neighbours;
 use super::{check, presence, registry, settings, shadow, Device, Error, Fleet, Known, Result};
 use crate::store::{guarded, monotonic_ms, monotonic_us, Ctx, Level, OnTimer};
 
@@ -139,17 +140,15 @@ impl Fleet {
     fn sweep(&self, ctx: &Ctx<'_>, now: u64, until_us: u64) -> bool {
         let mut id = String::new();
         let mut departures = Departures::default();
+        let mut neighbours = Neighbours::default();
         let is_out_of_time = loop {
-            let Some((_, noted)) = self.deadlines.borrow_mut().pop_due(now, &mut id) else {
+            let due = self.deadlines.borrow_mut().pop_due(now, &mut id);
+            let Some((deadline, noted)) = due else {
                 break false;
             };
-            self.stats.looks.add(1);
-            if let Err(error) = self.look(ctx, &id, noted, &mut departures, now) {
-                self.back_off(ctx, &id, &error, now);
-            }
-            if departures.is_full() {
-                departures.tell(ctx, self, now);
-            }
+            self.look_and_collect(ctx, &id, noted, &mut departures, now);
+            let due = (id.as_str(), deadline);
+            neighbours.look(ctx, self, due, &mut departures, now, until_us);
             if monotonic_us() >= until_us {
                 break true;
             }
@@ -157,6 +156,24 @@ impl Fleet {
         departures.tell(ctx, self, now);
         let next = self.deadlines.borrow().next_deadline();
         is_out_of_time && next.is_some_and(|next| next <= now)
+    }
+
+    /// Looks at one device that is due, and tells those that depart once they are enough.
+    pub(super) fn look_and_collect(
+        &self,
+        ctx: &Ctx<'_>,
+        id: &str,
+        noted: Known,
+        departures: &mut Departures,
+        now: u64,
+    ) {
+        self.stats.looks.add(1);
+        if let Err(error) = self.look(ctx, id, noted, departures, now) {
+            self.back_off(ctx, id, &error, now);
+        }
+        if departures.is_full() {
+            departures.tell(ctx, self, now);
+        }
     }
 
     /// A device can't be told offline now; nothing of it was changed.
@@ -208,7 +225,7 @@ impl Fleet {
             self.forget_expiry(id);
             return Ok(());
         };
-        if !self.is_settled(ctx, id) {
+        if !departures.is_settled(ctx, self, id) {
             // Whoever has its slot in the end looks at it.
             self.look_again(id, now);
             return Ok(());

@@ -5,6 +5,7 @@ mod events;
 mod failover;
 mod layout;
 mod reshard;
+mod storm;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicBool, Ordering};

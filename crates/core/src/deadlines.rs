@@ -171,6 +171,16 @@ impl<N: Default + From<u32> + Into<u32>> Deadlines<N> {
         }
     }
 
+    /// Takes this device if it is due at `now`, before its turn, and tells what is noted of it. It stays
+    /// known, without a deadline.
+    pub fn take_due(&mut self, now: u64, id: &str) -> Option<N> {
+        let slot = self.find(id)?;
+        (self.records.deadline(slot) <= now).then(|| {
+            self.records.take_deadline(slot);
+            self.records.note(slot).into()
+        })
+    }
+
     /// The earliest deadline there may be; a little too early when that entry is dead.
     pub fn next_deadline(&self) -> Option<u64> {
         self.heap.first().map(|first| first.deadline)

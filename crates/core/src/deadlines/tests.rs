@@ -14,6 +14,22 @@ fn drain(index: &mut Deadlines<u32>, now: u64) -> Vec<(u64, String)> {
 }
 
 #[test]
+fn who_is_due_can_be_taken_before_its_turn() {
+    let mut index = Deadlines::new();
+    for (id, deadline) in [("a", 10), ("b", 20), ("c", 30)] {
+        index.schedule(id, Some(deadline));
+    }
+    index.set_note("b", 7);
+    assert_eq!(index.take_due(20, "b"), Some(7));
+    assert_eq!(index.take_due(20, "b"), None, "it is due no more");
+    assert_eq!(index.take_due(20, "c"), None);
+    assert_eq!(index.take_due(20, "stranger"), None);
+    assert_eq!(drain(&mut index, 30), [(10, "a".into()), (30, "c".into())]);
+    assert_eq!(index.deadline("b"), None);
+    assert_eq!(index.len(), 3);
+}
+
+#[test]
 fn devices_come_due_in_order() {
     let mut index = Deadlines::new();
     for (id, deadline) in [("c", 30), ("a", 10), ("b", 20), ("z", 40)] {
