@@ -20,6 +20,7 @@ use cluster::Cluster;
 use node::Node;
 use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, Cmd, FromRedisValue, Pipeline, RedisResult, Value};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 use topology::{Place, Topology};
@@ -68,26 +69,39 @@ impl Target {
             .await
     }
 
-    /// The server, or each primary of the cluster.
-    pub async fn servers(&self) -> Result<Vec<Target>, Trouble> {
-        match Link::new(self).way {
-            Way::Server(node) => Ok(vec![node.target().clone()]),
-            Way::Cluster(mut cluster) => {
-                let seeds = self.server.seeds();
-                let primaries = Box::pin(cluster.primaries()).await?.into_iter();
-                let servers = primaries.filter_map(|place| {
-                    let server = seeds?.node(&place.host, place.port);
-                    Some(server.map(|server| self.of(server)))
-                });
-                let servers: RedisResult<_> = servers.collect();
-                servers.map_err(|error| Trouble::of(&error))
-            }
-        }
+    /// The nodes of the cluster, if it is one.
+    pub async fn nodes(&self) -> Result<Option<Nodes>, Trouble> {
+        let Some(seeds) = self.server.seeds() else {
+            return Ok(None);
+        };
+        let mut cluster = Cluster::new(self, seeds.clone());
+        let topology = Box::pin(cluster.fresh_topology()).await?;
+        let targets = |places: &BTreeSet<Place>| {
+            let targets = places.iter().map(|place| {
+                let server = seeds.node(&place.host, place.port)?;
+                Ok(self.of(server))
+            });
+            let targets: RedisResult<Vec<Target>> = targets.collect();
+            targets.map_err(|error| Trouble::of(&error))
+        };
+        Ok(Some(Nodes {
+            primaries: targets(&topology.primaries())?,
+            replicas: targets(topology.replicas())?,
+            orphans: topology.orphans(),
+        }))
     }
 
     pub fn server(&self) -> &Server {
         &self.server
     }
+}
+
+/// Each node of a cluster.
+pub struct Nodes {
+    pub primaries: Vec<Target>,
+    pub replicas: Vec<Target>,
+    /// How many slots no primary has.
+    pub orphans: usize,
 }
 
 /// Connections are made when they are needed, and again after they were given up.

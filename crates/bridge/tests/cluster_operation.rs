@@ -95,11 +95,12 @@ fn dead_letters_are_replayed() {
 }
 
 #[test]
-fn check_looks_at_each_primary() {
+fn check_looks_at_each_node() {
     let (broker, cluster) = (Broker::start(), Cluster::start());
     for node in 0..cluster.nodes.len() {
         set_user(&cluster, node, RULES);
     }
+    cluster.wait_until_replicas_are_listed();
     let url = cluster.url().replace("//", "//bridge:pass@");
     let (status, found) = run(&["check", "--mqtt", &broker.url(), "--redis", &url]);
     assert_eq!(status, Some(0), "{found}");
@@ -115,6 +116,13 @@ fn check_looks_at_each_primary() {
         }
         assert_eq!(node.query::<i64>(&["DBSIZE"]), 0);
     }
+    for node in &cluster.nodes[3..] {
+        let line = format!(
+            "ok    Redis 127.0.0.1:{} (replica): may run DEVICE.EVENTS",
+            node.port
+        );
+        assert!(found.contains(&line), "no {line:?} in:\n{found}");
+    }
     // That is all it takes.
     let subscriber = Subscriber::start(&broker, &["devices/#"]);
     let _bridge = Bridge::start(&broker.url(), &url, ON);
@@ -123,6 +131,8 @@ fn check_looks_at_each_primary() {
     subscriber.wait_for("devices/a/delta", r#"{"version":1,"delta":{"on":true}}"#);
 
     set_user(&cluster, 1, "-xadd -device.events");
+    // What would come to light only when it is a primary.
+    set_user(&cluster, 4, "-device.heartbeat");
     let (status, found) = run(&["check", "--mqtt", &broker.url(), "--redis", &url]);
     assert_eq!(status, Some(1), "{found}");
     for command in ["XADD", "DEVICE.EVENTS"] {
@@ -132,7 +142,10 @@ fn check_looks_at_each_primary() {
         );
         assert!(found.contains(&line), "no {line:?} in:\n{found}");
     }
-    assert_eq!(found.matches("FAIL").count(), 2, "{found}");
+    let replica = cluster.nodes[4].port;
+    let line = format!("FAIL  Redis 127.0.0.1:{replica} (replica): DEVICE.HEARTBEAT: NOPERM");
+    assert!(found.contains(&line), "no {line:?} in:\n{found}");
+    assert_eq!(found.matches("FAIL").count(), 3, "{found}");
 }
 
 #[test]

@@ -3,11 +3,15 @@
 use super::Finding::{self, Fail, Ok, Warn};
 use std::collections::BTreeMap;
 
-/// What the address in the settings names.
+/// What a server is for, as the address in the settings and the cluster say.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Addressed {
+pub enum Role {
+    /// A server, or the master that Sentinels name.
     Server,
-    Cluster,
+    /// Of a cluster.
+    Primary,
+    /// Of a cluster: it may be a primary one day.
+    Replica,
 }
 
 /// The members of an answer to INFO.
@@ -38,18 +42,18 @@ impl<'a> Info<'a> {
     }
 
     /// One line for each thing that can be told from INFO.
-    /// `addressed`: whether the address is the one of a cluster.
-    pub fn findings(&self, addressed: Addressed) -> Vec<(Finding, &'static str)> {
+    pub fn findings(&self, role: Role) -> Vec<(Finding, &'static str)> {
         let mut findings = Vec::new();
-        if self.is("cluster_enabled", "1") && addressed == Addressed::Server {
+        if self.is("cluster_enabled", "1") && role == Role::Server {
             findings.push((
                 Fail,
                 "is a node of a cluster: its address is redis+cluster://host:port",
             ));
         }
-        if self.is("role", "slave") {
+        let writes = role != Role::Replica;
+        if writes && self.is("role", "slave") {
             findings.push((Fail, "is a replica; the bridge writes"));
-        } else if self.is("role", "master") {
+        } else if writes && self.is("role", "master") {
             findings.push((Ok, "takes writes"));
         }
         if self.is("loading", "1") {
@@ -82,7 +86,7 @@ mod tests {
 
     fn findings(text: &str) -> Vec<Finding> {
         let info = Info::parse(text);
-        info.findings(Addressed::Server)
+        info.findings(Role::Server)
             .into_iter()
             .map(|(found, _)| found)
             .collect()
@@ -104,7 +108,8 @@ mod tests {
         assert_eq!(findings("role:slave"), [Fail]);
         assert_eq!(findings("cluster_enabled:1"), [Fail]);
         let node = Info::parse("cluster_enabled:1");
-        assert_eq!(node.findings(Addressed::Cluster), []);
+        assert_eq!(node.findings(Role::Primary), []);
+        assert_eq!(Info::parse("role:slave").findings(Role::Replica), []);
         assert_eq!(findings("loading:1"), [Fail]);
         assert_eq!(findings("aof_enabled:0"), [Warn]);
         assert_eq!(

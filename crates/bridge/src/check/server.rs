@@ -1,6 +1,6 @@
 //! Whether the server answers, has the module, and lets the bridge's user do what it must.
 
-use super::info::{Addressed, Info};
+use super::info::{Info, Role};
 use super::needs::{needs, Need};
 use super::{Finding, Report};
 use crate::config::Config;
@@ -14,28 +14,31 @@ use std::io::Write;
 pub async fn check(report: &mut Report<impl Write>, config: &Config, plan: &Plan) {
     let server = &plan.peers.redis;
     let target = Target::new(&config.redis, server, "devicestate-bridge-check".to_owned());
-    let addressed = match server.is_cluster() {
-        true => Addressed::Cluster,
-        false => Addressed::Server,
-    };
     let needs = needs(config, server.is_cluster());
-    match target.servers().await {
-        Ok(servers) => {
-            for target in servers {
-                check_one(report, &target, addressed, &needs).await;
-            }
-        }
-        Err(trouble) => report.fail(format_args!("Redis {server}: {trouble}")),
+    let nodes = match target.nodes().await {
+        Ok(Some(nodes)) => nodes,
+        Ok(None) => return check_one(report, &target, Role::Server, &needs).await,
+        Err(trouble) => return report.fail(format_args!("Redis {server}: {trouble}")),
+    };
+    if nodes.orphans > 0 {
+        let orphans = nodes.orphans;
+        report.fail(format_args!(
+            "Redis {server}: {orphans} slots have no primary"
+        ));
+    }
+    for primary in nodes.primaries {
+        check_one(report, &primary, Role::Primary, &needs).await;
+    }
+    for replica in nodes.replicas {
+        check_one(report, &replica, Role::Replica, &needs).await;
     }
 }
 
-async fn check_one(
-    report: &mut Report<impl Write>,
-    target: &Target,
-    addressed: Addressed,
-    needs: &[Need],
-) {
-    let redis = target.server().to_string();
+async fn check_one(report: &mut Report<impl Write>, target: &Target, role: Role, needs: &[Need]) {
+    let redis = match role {
+        Role::Server | Role::Primary => target.server().to_string(),
+        Role::Replica => format!("{} (replica)", target.server()),
+    };
     let mut connection = match target.connect().await {
         Ok(connection) => connection,
         Err(error) => {
@@ -51,8 +54,8 @@ async fn check_one(
             return report.fail(format_args!("Redis {redis}: does not answer: {reason}"));
         }
     }
-    state(report, &redis, &mut connection, addressed).await;
-    permissions(report, &redis, &mut connection, addressed, needs).await;
+    state(report, &redis, &mut connection, role).await;
+    permissions(report, &redis, &mut connection, role, needs).await;
 }
 
 /// What the server is and how it is set up, if this user may know.
@@ -60,14 +63,14 @@ async fn state(
     report: &mut Report<impl Write>,
     redis: &str,
     connection: &mut MultiplexedConnection,
-    addressed: Addressed,
+    role: Role,
 ) {
     let answer: Result<String, RedisError> = redis::cmd("INFO").query_async(connection).await;
     match answer {
         Ok(text) => {
             let info = Info::parse(&text);
             report.ok(format_args!("Redis {redis}: is {}", info.server()));
-            for (finding, sentence) in info.findings(addressed) {
+            for (finding, sentence) in info.findings(role) {
                 report.tell(finding, format_args!("Redis {redis}: {sentence}"));
             }
         }
@@ -85,7 +88,7 @@ async fn permissions(
     report: &mut Report<impl Write>,
     redis: &str,
     connection: &mut MultiplexedConnection,
-    addressed: Addressed,
+    role: Role,
     needs: &[Need],
 ) {
     for need in needs {
@@ -93,7 +96,7 @@ async fn permissions(
         let error = answer.err().filter(|error| {
             // The key is another node's, or its slot is on its way; a missing permission is told before that.
             let elsewhere = matches!(error.code(), Some("MOVED" | "ASK" | "TRYAGAIN"));
-            addressed == Addressed::Server || !elsewhere
+            role == Role::Server || !elsewhere
         });
         match error.and_then(|error| obstacle(need, &error)) {
             None => report.ok(format_args!("Redis {redis}: may run {}", need.shown())),

@@ -12,12 +12,16 @@ use tracing::debug;
 impl Cluster {
     /// Asks one node after the other, those that work first.
     pub(super) async fn read_topology(&mut self) -> Result<(), Trouble> {
-        let mut known: Vec<(&Place, &Node)> = self.nodes.iter().collect();
-        known.sort_by_key(|(_, node)| (!node.is_open(), node.is_doubtful()));
-        let known = known.into_iter().map(|(place, _)| place.clone());
+        let (mut open, closed): (Vec<_>, Vec<_>) =
+            self.nodes.iter().partition(|(_, node)| node.is_open());
+        open.sort_by_key(|(_, node)| node.is_doubtful());
         let seeds = self.seeds.addresses.iter();
         let seeds = seeds.map(|(host, port)| Place::new(host, *port));
-        let places: Vec<Place> = known.chain(seeds).collect();
+        // The names in the settings may lead further than addresses of nodes that were there once.
+        let place = |(place, _): (&Place, &Node)| place.clone();
+        let open = open.into_iter().map(place);
+        let closed = closed.into_iter().map(place);
+        let places: Vec<Place> = open.chain(seeds).chain(closed).collect();
         let mut asked = BTreeSet::new();
         let mut first = None;
         for place in places {

@@ -41,10 +41,6 @@ impl Node {
         }
     }
 
-    pub fn target(&self) -> &Target {
-        &self.target
-    }
-
     pub fn is_open(&self) -> bool {
         self.connection.is_some()
     }

@@ -50,6 +50,7 @@ impl fmt::Display for Place {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Topology {
     primaries: Vec<Place>,
+    replicas: BTreeSet<Place>,
     /// For each slot its primary's place in that list; [`NOBODY`] where there is none.
     owners: Vec<u16>,
 }
@@ -61,22 +62,17 @@ impl Topology {
     pub fn parse(answer: &Value, asked: &Place) -> Option<Topology> {
         let mut topology = Topology {
             primaries: Vec::new(),
+            replicas: BTreeSet::new(),
             owners: vec![NOBODY; slot::COUNT],
         };
         for range in items(answer)? {
-            let [first, last, primary, ..] = items(range)? else {
+            let [first, last, primary, replicas @ ..] = items(range)? else {
                 return None;
             };
-            let [host, port, ..] = items(primary)? else {
-                return None;
-            };
-            let host = match host {
-                Value::BulkString(bytes) => std::str::from_utf8(bytes).ok()?,
-                Value::SimpleString(text) => text,
-                Value::Nil => "",
-                _ => return None,
-            };
-            let place = asked.beside(host, u16::try_from(number(port)?).ok()?);
+            for replica in replicas {
+                topology.replicas.insert(place(replica, asked)?);
+            }
+            let place = place(primary, asked)?;
             let slots =
                 usize::try_from(number(first)?).ok()?..=usize::try_from(number(last)?).ok()?;
             let owner = topology.primary(place);
@@ -100,6 +96,16 @@ impl Topology {
         self.primaries.iter().cloned().collect()
     }
 
+    pub fn replicas(&self) -> &BTreeSet<Place> {
+        &self.replicas
+    }
+
+    /// How many slots no primary has.
+    pub fn orphans(&self) -> usize {
+        let owners = self.owners.iter();
+        owners.filter(|owner| **owner == NOBODY).count()
+    }
+
     pub fn owner(&self, slot: Slot) -> Option<&Place> {
         let owner = self.owners.get(usize::from(slot.number()))?;
         self.primaries.get(usize::from(*owner))
@@ -112,6 +118,20 @@ impl Topology {
             *known = owner;
         }
     }
+}
+
+/// A node of the answer, which begins with its host and its port.
+fn place(node: &Value, asked: &Place) -> Option<Place> {
+    let [host, port, ..] = items(node)? else {
+        return None;
+    };
+    let host = match host {
+        Value::BulkString(bytes) => std::str::from_utf8(bytes).ok()?,
+        Value::SimpleString(text) => text,
+        Value::Nil => "",
+        _ => return None,
+    };
+    Some(asked.beside(host, u16::try_from(number(port)?).ok()?))
 }
 
 fn items(value: &Value) -> Option<&[Value]> {
@@ -162,6 +182,8 @@ mod tests {
         assert_eq!(owner(&topology, 150), at("a:1"));
         assert_eq!(owner(&topology, 16_383), at("seed:3"));
         assert_eq!(topology.primaries().len(), 3);
+        assert_eq!(topology.replicas().len(), 1);
+        assert_eq!(topology.orphans(), 98);
         let moved = Place::of_redirection(":4", &asked).unwrap();
         topology.set_owner(Slot::new(101).unwrap(), moved);
         assert_eq!(owner(&topology, 101), at("seed:4"));

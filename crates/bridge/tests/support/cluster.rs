@@ -80,6 +80,16 @@ impl Cluster {
         });
     }
 
+    /// Nodes do not list a replica before it has told them how far it has come.
+    pub fn wait_until_replicas_are_listed(&self) {
+        wait_until("all nodes list the replicas", || {
+            self.nodes.iter().all(|node| {
+                let slots: Vec<Vec<Value>> = node.query(&["CLUSTER", "SLOTS"]);
+                slots.iter().all(|range| range.len() == 4)
+            })
+        });
+    }
+
     /// Two of its nodes lead to the others.
     pub fn url(&self) -> String {
         let ports = [self.nodes[0].port, self.nodes[1].port];
@@ -176,6 +186,7 @@ fn node(lines: &[String]) -> Server {
         "cluster-node-timeout 1000",
         "cluster-replica-validity-factor 0",
         "repl-diskless-sync-delay 0",
+        "repl-ping-replica-period 1",
     ];
     all.extend(lines.iter().map(String::as_str));
     Server::start_with(&all)
