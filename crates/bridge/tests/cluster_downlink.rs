@@ -200,3 +200,21 @@ fn a_device_that_asks_is_answered() {
         );
     }
 }
+
+#[test]
+fn a_primary_that_joins_is_read() {
+    let (broker, mut cluster) = (Broker::start(), Cluster::start());
+    let subscriber = Subscriber::start(&broker, &["devices/#"]);
+    let bridge = Bridge::start(&broker.url(), &cluster.url(), ON);
+    bridge.wait_for("looked at 0 devices");
+    cluster.join();
+    let (first, new) = (&cluster.nodes[0], &cluster.nodes[6]);
+    cluster.reshard(first, new, 100);
+    // One of its own: the others are refused.
+    let mut devices = (0..).map(|n| format!("d{n}"));
+    let is_there = |device: &String| new.ask(&["DEVICE.HEARTBEAT", device]).is_ok();
+    let device = devices.find(is_there).unwrap();
+    cluster.command(&["DEVICE.SHADOW.SET", &device, r#"{"on":true}"#]);
+    let told = r#"{"version":1,"delta":{"on":true}}"#;
+    subscriber.wait_for(&format!("devices/{device}/delta"), told);
+}

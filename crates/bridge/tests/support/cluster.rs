@@ -59,6 +59,14 @@ impl Cluster {
         cluster
     }
 
+    /// One more primary, the last of the nodes, without a slot.
+    pub fn join(&mut self) {
+        let node = node(&[]);
+        meet(&node, &self.nodes[0]);
+        self.nodes.push(node);
+        self.wait_until_whole();
+    }
+
     fn wait_until_whole(&self) {
         let known = format!("cluster_known_nodes:{}\r", self.nodes.len());
         let mut met = Instant::now();
