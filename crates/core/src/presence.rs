@@ -139,15 +139,17 @@ impl Online {
     /// The moment at which the device is due, or `None` without a timeout.
     ///
     /// A stamp from the future (the wall clock was set back) counts as the end of the last deaf
-    /// time, which is when the jump was noticed; small steps back are left alone.
+    /// time, which is when the jump was noticed; small steps back are left alone. Each stamp is judged by
+    /// itself: a device that came online before the jump is heard after it.
     pub fn deadline(&self, now: u64, hearing: &Hearing, restart_grace: u64) -> Option<u64> {
         if self.timeout == 0 {
             return None;
         }
-        let mut heard = self.last_seen.max(self.since);
-        if heard > now.saturating_add(CLOCK_JUMP_MS) {
-            heard = hearing.ended();
-        }
+        let judged = |stamp: u64| match stamp > now.saturating_add(CLOCK_JUMP_MS) {
+            true => hearing.ended(),
+            false => stamp,
+        };
+        let heard = judged(self.last_seen).max(judged(self.since));
         let silence_ends = heard.saturating_add(self.timeout);
         Some(silence_ends.max(hearing.hold_until(self.timeout, restart_grace)))
     }
@@ -238,6 +240,24 @@ mod tests {
             timeout: 1_000,
         };
         assert_eq!(device.deadline(5_000, &hearing(), GRACE), Some(6_000));
+    }
+
+    /// It came online by a clock that was set back since, and beats by the new one.
+    #[test]
+    fn heartbeats_after_the_clock_was_set_back_count() {
+        let mut h = hearing();
+        h.was_deaf(Deaf::ClockJumped, 1_000);
+        let device = Online {
+            last_seen: 90_000,
+            since: 3_600_000,
+            timeout: 60_000,
+        };
+        assert_eq!(device.deadline(90_000, &h, GRACE), Some(150_000));
+        let silent = Online {
+            last_seen: 3_600_000,
+            ..device
+        };
+        assert_eq!(silent.deadline(90_000, &h, GRACE), Some(61_000));
     }
 
     #[test]
