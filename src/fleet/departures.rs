@@ -8,8 +8,6 @@
 
 use std::rc::Rc;
 
-use devicestate_core::slot::Slot;
-
 use super::device::status_name;
 use super::events::{self, PresenceMessages};
 use super::keys::Indexes;
@@ -28,8 +26,6 @@ pub(super) struct Departures {
     waiting: Vec<Departure>,
     /// How the ids of those end, which is compared faster than all of them.
     tails: Vec<u64>,
-    /// The slot that was last found settled.
-    settled: Option<Slot>,
 }
 
 struct Departure {
@@ -48,20 +44,6 @@ impl Departures {
     /// Whether this device waits alone.
     pub fn are_only(&self, id: &str) -> bool {
         matches!(self.waiting.as_slice(), [only] if only.device.id == id)
-    }
-
-    /// See [`Fleet::is_settled`]. Within one slice of the sweeper no slot moves, so it is asked once for
-    /// devices of one slot that come one after the other.
-    pub fn is_settled(&mut self, ctx: &Ctx<'_>, fleet: &Fleet, id: &str) -> bool {
-        let slot = fleet.keys.of(id).slot();
-        if slot.is_some() && slot == self.settled {
-            return true;
-        }
-        let is_settled = fleet.is_settled(ctx, id);
-        if is_settled {
-            self.settled = slot;
-        }
-        is_settled
     }
 
     /// What those that wait share: in a cluster they are of one slot.

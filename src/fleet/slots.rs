@@ -110,7 +110,7 @@ impl Fleet {
     /// lately.
     pub(super) fn slots_revision(&self, ctx: &Ctx<'_>, afresh: bool) -> u64 {
         if afresh {
-            self.slots.asked_ms.set(None);
+            self.forget_slots();
         }
         self.ask_for_slots(ctx);
         self.slots.revision.get()

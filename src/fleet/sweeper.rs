@@ -225,7 +225,7 @@ impl Fleet {
             self.forget_expiry(id);
             return Ok(());
         };
-        if !departures.is_settled(ctx, self, id) {
+        if !self.is_settled(ctx, id) {
             // Whoever has its slot in the end looks at it.
             self.look_again(id, now);
             return Ok(());

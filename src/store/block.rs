@@ -80,7 +80,7 @@ extern "C" fn ready_entry<W: Waiter>(
         Some(true) => raw::Status::Ok as c_int,
         Some(false) => raw::Status::Err as c_int,
         None => {
-            ctx.reply_error("ERR internal error in devicestate, see the server's log");
+            ctx.reply_panic();
             raw::Status::Ok as c_int
         }
     }
@@ -95,7 +95,7 @@ extern "C" fn timeout_entry<W: Waiter>(
     let (ctx, waiter) = unsafe { (Ctx::new(ctx, false), waiter::<W>(ctx)) };
     let replied = waiter.and_then(|waiter| guarded(|| waiter.time_out(&ctx)));
     if replied.is_none() {
-        ctx.reply_error("ERR internal error in devicestate, see the server's log");
+        ctx.reply_panic();
     }
     raw::Status::Ok as c_int
 }

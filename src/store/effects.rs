@@ -125,10 +125,7 @@ impl Ctx<'_> {
             self.notify_class(raw::REDISMODULE_NOTIFY_STREAM, c"xtrim", key);
         }
         self.touched(key);
-        Ok(Id {
-            ms: id.ms,
-            seq: id.seq,
-        })
+        Ok(id)
     }
 
     /// Replicates an entry that was appended, and that so many of the stream were kept if any was

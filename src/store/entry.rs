@@ -43,7 +43,7 @@ pub(super) extern "C" fn command_entry<H: Handler>(
     // SAFETY: the server passes the context and the arguments of the command it runs now.
     let (ctx, args) = unsafe { (Ctx::new(ctx, false), RawArgs::new(argv, argc)) };
     if guarded(|| H::handle(&ctx, args)).is_none() {
-        ctx.reply_error("ERR internal error in devicestate, see the server's log");
+        ctx.reply_panic();
     }
     raw::Status::Ok as c_int
 }

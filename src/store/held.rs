@@ -76,7 +76,7 @@ extern "C" fn reply_entry<H: Holder>(
     };
     let replied = answer.and_then(|answer| guarded(|| H::reply(&ctx, answer)));
     if replied.is_none() {
-        ctx.reply_error("ERR internal error in devicestate, see the server's log");
+        ctx.reply_panic();
     }
     raw::Status::Ok as c_int
 }
@@ -92,7 +92,7 @@ extern "C" fn timeout_entry<H: Holder>(
         (Ctx::new(ctx, false), Held(held))
     };
     if guarded(|| H::time_out(&ctx, held)).is_none() {
-        ctx.reply_error("ERR internal error in devicestate, see the server's log");
+        ctx.reply_panic();
     }
     end(held);
     raw::Status::Ok as c_int

@@ -63,4 +63,9 @@ impl Ctx<'_> {
         // SAFETY: a line that ends in NUL.
         unsafe { api!(RedisModule_ReplyWithError)(self.raw, one_line(message).as_ptr()) };
     }
+
+    /// The answer of a command that panicked, which the log tells.
+    pub(super) fn reply_panic(&self) {
+        self.reply_error("ERR internal error in devicestate, see the server's log");
+    }
 }

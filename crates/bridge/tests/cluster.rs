@@ -11,15 +11,6 @@ use support::reports::{device, publish_all, reported, wait_for_all, DEVICES};
 use support::subscriber::Subscriber;
 use support::{heartbeat, wait_until};
 
-#[track_caller]
-fn assert_all_was_taken(bridge: &mut Bridge) {
-    bridge.terminate();
-    let (status, summary) = bridge.exit();
-    assert_eq!(status, Some(0));
-    assert!(summary.contains("refused 0"), "{summary}");
-    assert!(summary.contains("left to the broker 0"), "{summary}");
-}
-
 #[test]
 fn messages_come_once_and_in_order_while_slots_move() {
     const REPORTS: usize = 300;
@@ -33,7 +24,7 @@ fn messages_come_once_and_in_order_while_slots_move() {
         }
     });
     wait_for_all(&cluster, REPORTS);
-    assert_all_was_taken(&mut bridge);
+    bridge.end_with_nothing_left();
 }
 
 #[test]
@@ -51,7 +42,7 @@ fn messages_come_once_and_in_order_while_a_primary_dies() {
     });
     wait_for_all(&cluster, REPORTS);
     bridge.wait_for("works again after");
-    assert_all_was_taken(&mut bridge);
+    bridge.end_with_nothing_left();
 }
 
 /// What is said of a node names it.
@@ -121,7 +112,7 @@ fn requests_of_aws_devices_are_answered_once_while_slots_move() {
         let n = REQUESTS as u64;
         assert_eq!(reported(&cluster, &device(number)), (n, n));
     }
-    assert_all_was_taken(&mut bridge);
+    bridge.end_with_nothing_left();
 }
 
 /// A connection to it breaks no more than it answers. When it wakes up, it has commands to read that are
@@ -145,5 +136,5 @@ fn messages_come_once_and_in_order_while_a_primary_is_frozen() {
         cluster.nodes[0].thaw();
     });
     wait_for_all(&cluster, REPORTS);
-    assert_all_was_taken(&mut bridge);
+    bridge.end_with_nothing_left();
 }

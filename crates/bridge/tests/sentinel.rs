@@ -78,11 +78,7 @@ fn a_failover_on_request_loses_nothing() {
             .iter()
             .all(|d| reported(&replica, d) == Some(MESSAGES))
     });
-    bridge.terminate();
-    let (status, summary) = bridge.exit();
-    assert_eq!(status, Some(0));
-    assert!(summary.contains("refused 0"), "{summary}");
-    assert!(summary.contains("left to the broker 0"), "{summary}");
+    bridge.end_with_nothing_left();
 }
 
 #[test]

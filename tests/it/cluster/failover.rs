@@ -73,20 +73,7 @@ fn devices_live_and_die(fault: impl FnOnce(&mut Cluster)) {
 
 #[test]
 fn a_replica_takes_over_on_request() {
-    devices_live_and_die(|cluster| {
-        let replica = &cluster.nodes[3];
-        let mut con = replica.connection();
-        // The server gives up after five seconds, on a busy machine.
-        wait_for("the replica is a primary", LIMIT, || {
-            cmd!(con, "CLUSTER FAILOVER").text();
-            let start = Instant::now();
-            let is_primary = || cmd!(replica.connection(), "ROLE").at(0).text() == "master";
-            while !is_primary() && start.elapsed() < Duration::from_secs(6) {
-                thread::sleep(Duration::from_millis(20));
-            }
-            is_primary()
-        });
-    });
+    devices_live_and_die(|cluster| cluster.fail_over_to(&cluster.nodes[3]));
 }
 
 #[test]

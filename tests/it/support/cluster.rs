@@ -123,6 +123,22 @@ impl Cluster {
         runs.filter(is_primary).collect()
     }
 
+    /// Has a replica take over from its primary, which works.
+    #[track_caller]
+    pub fn fail_over_to(&self, replica: &Server) {
+        let mut con = replica.connection();
+        let is_primary = |con: &mut Connection| cmd!(con, "ROLE").at(0).text() == "master";
+        // The server gives up after five seconds, on a busy machine.
+        wait_for("the replica is a primary", LIMIT, || {
+            cmd!(con, "CLUSTER FAILOVER").text();
+            let start = Instant::now();
+            while !is_primary(&mut con) && start.elapsed() < Duration::from_secs(6) {
+                thread::sleep(Duration::from_millis(20));
+            }
+            is_primary(&mut con)
+        });
+    }
+
     /// Moves so many slots from one node to another as an operator does it, key by key.
     #[track_caller]
     pub fn reshard(&self, from: &Server, to: &Server, slots: usize) {

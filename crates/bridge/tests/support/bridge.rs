@@ -121,6 +121,16 @@ impl Bridge {
         let last = self.wait_for(if code == Some(0) { "stopped:" } else { ":" });
         (code, last)
     }
+
+    /// Ends it, and asserts that it has done all that it took.
+    #[track_caller]
+    pub fn end_with_nothing_left(&mut self) {
+        self.terminate();
+        let (status, summary) = self.exit();
+        assert_eq!(status, Some(0));
+        assert!(summary.contains("refused 0"), "{summary}");
+        assert!(summary.contains("left to the broker 0"), "{summary}");
+    }
 }
 
 impl Drop for Bridge {
