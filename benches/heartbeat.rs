@@ -50,6 +50,8 @@ enum On {
     Node,
     /// The keys and fields of `Ours` without the module.
     Plain,
+    /// The same on a node of a cluster.
+    PlainNode,
     /// The hashes of `OursWithDocuments` without the module.
     PlainWithDocuments,
     Naive,
@@ -62,6 +64,7 @@ struct Set {
     ours_with_documents: Server,
     node: Server,
     plain: Server,
+    plain_node: Server,
     plain_with_documents: Server,
     naive: Server,
     recipe: Server,
@@ -78,6 +81,7 @@ impl Set {
             naive: fleets::naive(ids, append_only),
             recipe: fleets::recipe(ids, append_only),
             node: fleets::node(ids, append_only),
+            plain_node: fleets::plain_node(ids, append_only),
             ours,
             ours_with_documents,
             plain,
@@ -90,6 +94,7 @@ impl Set {
             On::OursWithDocuments => &self.ours_with_documents,
             On::Node => &self.node,
             On::Plain => &self.plain,
+            On::PlainNode => &self.plain_node,
             On::PlainWithDocuments => &self.plain_with_documents,
             On::Naive => &self.naive,
             On::Recipe => &self.recipe,
@@ -115,7 +120,7 @@ impl Set {
     }
 }
 
-/// A row of the table: what redis-benchmark sends, to which server; `None`: the client of the plain
+/// A row of a table: what redis-benchmark sends, to which server; `None`: the client of the plain
 /// recipe.
 type Row = (Rounds, On, Option<Vec<String>>);
 
@@ -138,7 +143,6 @@ fn rows(sha: &str) -> Vec<Row> {
     vec![
         row("heartbeat", "DEVICE.HEARTBEAT", On::Ours, &beat),
         row("documents", with_documents, On::OursWithDocuments, &beat),
-        row("node", "the same, node of a cluster", On::Node, &beat),
         (recipe, On::Recipe, None),
         row("lua", "Lua, the same", On::Plain, &lua),
         row("naive", "naive module, RM_Call", On::Naive, &naive),
@@ -152,15 +156,26 @@ fn rows(sha: &str) -> Vec<Row> {
         row("setex", "SETEX", On::Plain, &setex),
         row("xadd", "XADD", On::Plain, &log),
         row("ping", "PING", On::Plain, &["PING"]),
+        row("heartbeat_on_node", "DEVICE.HEARTBEAT", On::Node, &beat),
+        row("hset_on_node", "HSET", On::PlainNode, &hset),
+        row("setex_on_node", "SETEX", On::PlainNode, &setex),
     ]
 }
 
-/// One table: all rounds on all sets of servers, with or without an append-only file.
+/// What is sent to a single server and to a node of a cluster.
+const ON_BOTH: [[&str; 2]; 3] = [
+    ["heartbeat", "heartbeat_on_node"],
+    ["hset", "hset_on_node"],
+    ["setex", "setex_on_node"],
+];
+
+/// All rounds on all sets of servers, with or without an append-only file: what single servers do, and
+/// what a node of a cluster does beside them.
 fn measure(
     options: &Options,
     (id, setting, append_only): (&str, &str, bool),
     progress: &mut Progress,
-) -> Table {
+) -> [Table; 2] {
     let (ids, pipeline) = (options.get("ids"), options.get("pipeline"));
     let mut all: Vec<Rounds> = rows("").into_iter().map(|(rounds, ..)| rounds).collect();
     for _ in 0..options.get("servers") {
@@ -201,8 +216,24 @@ fn measure(
         row: "heartbeat",
         name: "heartbeat",
     };
+    let of = |id: &str| {
+        let found = all.iter().find(|rounds| rounds.id() == id);
+        found.unwrap_or_else(|| panic!("no row {id}"))
+    };
+    let both = ON_BOTH.map(|pair| pair.map(of));
+    let on_node = Rounds::pairs(
+        &format!("node_{id}"),
+        format!("on a node of a cluster, {setting}"),
+        ["single server", "node"],
+        &both,
+    );
     let title = format!("a steady heartbeat, {setting}");
-    Rounds::table(id, title, &[ours], &all)
+    let single: Vec<Rounds> = all
+        .iter()
+        .filter(|rounds| !rounds.id().ends_with("_on_node"))
+        .cloned()
+        .collect();
+    [Rounds::table(id, title, &[ours], &single), on_node]
 }
 
 fn main() {
@@ -215,7 +246,9 @@ fn main() {
     let rounds = figures::BOTH.len() * options.get("servers") * options.get("rounds");
     let mut progress = Progress::start("heartbeat", rounds);
     for setting in figures::BOTH {
-        report.table(measure(&options, setting, &mut progress));
+        for table in measure(&options, setting, &mut progress) {
+            report.table(table);
+        }
     }
     report.finish();
 }

@@ -29,10 +29,17 @@ pub fn ours_on(builder: Builder, ids: usize, append_only: bool) -> Server {
 
 /// The same on a node of a cluster that has all slots.
 pub fn node(ids: usize, append_only: bool) -> Server {
-    let builder = Server::builder()
+    let builder = Server::builder().config("devicestate.heartbeat-timeout", TIMEOUT_MS);
+    let server = node_on(builder, append_only);
+    bring_online(&server, 0..ids, id, |_| TIMEOUT_MS);
+    server
+}
+
+/// A node of a cluster that has all slots.
+fn node_on(builder: Builder, append_only: bool) -> Server {
+    let builder = builder
         .config("cluster-enabled", "yes")
-        .config("cluster-config-file", "nodes.conf")
-        .config("devicestate.heartbeat-timeout", TIMEOUT_MS);
+        .config("cluster-config-file", "nodes.conf");
     let server = pinned_server(builder, append_only);
     let mut con = server.connection();
     cmd!(con, "CLUSTER ADDSLOTSRANGE", 0, 16_383).text();
@@ -41,7 +48,6 @@ pub fn node(ids: usize, append_only: bool) -> Server {
             .text()
             .contains("cluster_state:ok")
     });
-    bring_online(&server, 0..ids, id, |_| TIMEOUT_MS);
     server
 }
 
@@ -67,6 +73,13 @@ pub fn plain(ours: &Server, ids: usize, append_only: bool) -> Server {
     let server = pinned_server(Server::builder().without_module(), append_only);
     write_plain(&server, 0..ids, id, Form::LikeOurs);
     assert_alike(ours, &server, &format!("device:state:{}", id(0)));
+    server
+}
+
+/// The same on a node of a cluster that has all slots.
+pub fn plain_node(ids: usize, append_only: bool) -> Server {
+    let server = node_on(Server::builder().without_module(), append_only);
+    write_plain(&server, 0..ids, id, Form::LikeOurs);
     server
 }
 

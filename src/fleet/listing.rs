@@ -40,10 +40,9 @@ pub fn page(
     count: u64,
     now: u64,
 ) -> Result<(Place, Vec<String>)> {
-    let all = fleet.indexes(ctx);
-    let first = all.partition_point(|indexes| indexes.slot() < place.slot);
+    let mut rest = fleet.indexes(ctx).from(place.slot);
     let mut ids = Vec::new();
-    for indexes in all.iter().skip(first).take(SLOTS) {
+    for indexes in rest.by_ref().take(SLOTS) {
         let slot = indexes.slot();
         // The slot may have moved away; then the next one begins.
         let position = match slot == place.slot {
@@ -61,8 +60,7 @@ pub fn page(
             return Ok((Place { slot, position }, ids));
         }
     }
-    let next = all.get(first.saturating_add(SLOTS));
-    let place = next.map_or(Place::END, |indexes| Place {
+    let place = rest.next().map_or(Place::END, |indexes| Place {
         slot: indexes.slot(),
         position: Position::Start,
     });
@@ -284,7 +282,6 @@ impl Set<'_> {
 pub fn count(ctx: &Ctx<'_>, fleet: &Fleet, filter: &Filter, now: u64) -> Result<u64> {
     let counts = fleet
         .indexes(ctx)
-        .into_iter()
         .map(|indexes| count_in(ctx, fleet, indexes, filter, now));
     counts.sum()
 }

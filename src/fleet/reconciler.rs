@@ -119,36 +119,42 @@ impl Fleet {
 
     /// About how many ids a whole pass reads; a slot of a cluster counts as one more.
     fn length_of_walk(&self, ctx: &Ctx<'_>) -> u64 {
-        let indexes = self.indexes(ctx);
-        let online = match indexes.as_slice() {
-            [only] => ctx
+        let mut indexes = self.indexes(ctx);
+        let sets = indexes.len() as u64;
+        let online = match indexes.next() {
+            Some(only) if sets == 1 => ctx
                 .read(c"SCARD", &[Arg::Str(&only.online)])
                 .map_or(0, |reply| reply.int()),
             // To ask thousands of sets would take longer than the walk.
             _ => self.deadline_index_len() as u64,
         };
-        online + indexes.len() as u64
+        online + sets
     }
 
     /// Reads about `count` ids of devices that are online; true at the end of the last set.
     fn walk_online(&self, ctx: &Ctx<'_>, count: u64) -> bool {
-        let indexes = self.indexes(ctx);
         let (slot, mut cursor) = {
             let reconciler = self.reconciler.borrow();
             (reconciler.slot, reconciler.cursor)
         };
-        let mut at = indexes.partition_point(|one| one.slot() < slot);
+        let mut rest = self.indexes(ctx).from(slot).peekable();
+        if rest.peek().is_some_and(|one| one.slot() != slot) {
+            // The one where the walk stood has moved away.
+            cursor = 0;
+        }
         let mut seen = 0;
         while seen < count {
-            let Some(one) = indexes.get(at) else {
+            let Some(one) = rest.peek() else {
                 break;
             };
             let (next, found) = self.walk_set(ctx, &one.online, cursor, count);
             cursor = next;
             seen += found + 1;
-            at += usize::from(next == 0);
+            if next == 0 {
+                rest.next();
+            }
         }
-        let next = indexes.get(at);
+        let next = rest.peek();
         let mut reconciler = self.reconciler.borrow_mut();
         reconciler.slot = next.and_then(|one| one.slot());
         reconciler.cursor = next.map_or(0, |_| cursor);

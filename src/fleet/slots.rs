@@ -2,13 +2,15 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeSet, HashMap};
+use std::ops::Range;
+use std::rc::Rc;
 
 use devicestate_core::cluster::{self, slots_of_myself};
 use devicestate_core::event_cursor::Ranges;
 use devicestate_core::presence::{Deaf, Hearing};
 use devicestate_core::slot::Slot;
 
-use super::keys::Indexes;
+use super::keys::{Indexes, Keys};
 use super::{settings, Fleet};
 use crate::store::{monotonic_ms, Ctx, RString};
 
@@ -29,19 +31,58 @@ pub struct Slots {
     revision: Cell<u64>,
 }
 
-impl Fleet {
-    /// The indexes that this server answers for, by slot: a single one has one set of them.
-    pub fn indexes(&self, ctx: &Ctx<'_>) -> Vec<&Indexes> {
-        if !self.keys.are_by_slot() {
-            return vec![self.keys.of("")];
+/// The indexes that a server answers for: those of each of its slots, in their order, or the only ones of
+/// a single server. A node has thousands, which no cache holds, so each is touched when it is come to.
+pub struct OwnIndexes<'f> {
+    keys: &'f Keys,
+    /// `None` on a single server.
+    slots: Option<Rc<[Slot]>>,
+    left: Range<usize>,
+}
+
+impl OwnIndexes<'_> {
+    /// Those from this slot on.
+    pub fn from(mut self, slot: Option<Slot>) -> Self {
+        if let Some(slots) = &self.slots {
+            self.left.start = slots.partition_point(|one| Some(*one) < slot);
         }
+        self
+    }
+}
+
+impl<'f> Iterator for OwnIndexes<'f> {
+    type Item = &'f Indexes;
+
+    fn next(&mut self) -> Option<&'f Indexes> {
+        let at = self.left.next()?;
+        Some(match &self.slots {
+            None => self.keys.of(""),
+            Some(slots) => self.keys.of_slot(slots[at]),
+        })
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        self.left.size_hint()
+    }
+}
+
+impl ExactSizeIterator for OwnIndexes<'_> {}
+
+impl Fleet {
+    /// The indexes that this server answers for.
+    pub fn indexes(&self, ctx: &Ctx<'_>) -> OwnIndexes<'_> {
+        let slots = self.keys.are_by_slot().then(|| self.own_slots(ctx));
+        OwnIndexes {
+            keys: &self.keys,
+            left: 0..slots.as_ref().map_or(1, |slots| slots.len()),
+            slots,
+        }
+    }
+
+    /// The slots that this node answers for, in their order.
+    pub(super) fn own_slots(&self, ctx: &Ctx<'_>) -> Rc<[Slot]> {
         self.ask_for_slots(ctx);
-        let known = self.slots.known.borrow();
-        known
-            .owned
-            .iter()
-            .map(|slot| self.keys.of_slot(*slot))
-            .collect()
+        self.slots.known.borrow().owned.clone()
     }
 
     /// A key that never exists, in a slot that is this server's to write; `None` while it has none.
@@ -157,8 +198,8 @@ impl Fleet {
         let text = nodes.as_ref().and_then(|reply| reply.bytes());
         let slots = text.and_then(|text| slots_of_myself(&String::from_utf8_lossy(text)));
         if let Some(slots) = slots {
-            let before = self.slots.known.replace(slots);
-            if before != *self.slots.known.borrow() {
+            if slots != *self.slots.known.borrow() {
+                self.slots.known.replace(slots);
                 self.slots.revision.set(self.slots.revision.get() + 1);
             }
             self.slots.asked_ms.set(Some(now));

@@ -4,6 +4,8 @@
 //! slot is `7`, a range `0-5460`, or, for the node that answers alone, one that moves: `[7->-<id>]` to
 //! another node, `[7-<-<id>]` from one.
 
+use std::rc::Rc;
+
 use crate::slot::Slot;
 
 /// The slots that a node answers for: its own, or those of the primary that it follows.
@@ -11,8 +13,8 @@ use crate::slot::Slot;
 pub struct Slots {
     /// The node's own name.
     pub node: String,
-    /// In their order.
-    pub owned: Vec<Slot>,
+    /// In their order; whoever goes through them may keep them.
+    pub owned: Rc<[Slot]>,
     /// Of them and of others, those that are on their way to or from another node.
     pub moving: Vec<Slot>,
 }
@@ -34,6 +36,7 @@ pub fn slots_of_myself(nodes: &str) -> Option<Slots> {
         node: myself.first().copied().unwrap_or_default().to_owned(),
         ..Slots::default()
     };
+    let mut owned = Vec::new();
     for token in owner.iter().flatten().skip(8) {
         match token.strip_prefix('[') {
             Some(moving) => {
@@ -44,12 +47,13 @@ pub fn slots_of_myself(nodes: &str) -> Option<Slots> {
                 let (first, last) = token.split_once('-').unwrap_or((token, token));
                 if let (Some(first), Some(last)) = (slot(first), slot(last)) {
                     let range = u64::from(first.number())..=u64::from(last.number());
-                    slots.owned.extend(range.filter_map(Slot::new));
+                    owned.extend(range.filter_map(Slot::new));
                 }
             }
         }
     }
-    slots.owned.sort_unstable();
+    owned.sort_unstable();
+    slots.owned = owned.into();
     Some(slots)
 }
 

@@ -31,6 +31,10 @@ impl Rounds {
         }
     }
 
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
     /// The same row, nothing measured yet.
     pub fn empty(&self) -> Rounds {
         Rounds::new(&self.id, self.name.clone())
@@ -56,9 +60,8 @@ impl Rounds {
         }
         let find = |id: &str| all.iter().find(|rounds| rounds.id == id);
         for peer in all {
-            let thousands = peer.rates.iter().map(|rate| rate / 1_000.0).collect();
             let mut cells = vec![
-                Cell::of(&Spread::new(thousands)),
+                Cell::of(&peer.thousands()),
                 Cell::of(&Spread::new(peer.micros.clone())),
             ];
             for Ours { row, .. } in ours {
@@ -75,25 +78,56 @@ impl Rounds {
         }
         table.bars("rate")
     }
+
+    /// The table of commands that were measured in two places: what each does there, and in column `ratio`
+    /// how many times as fast it is in the second as in the first.
+    pub fn pairs(
+        id: &str,
+        title: impl Into<String>,
+        [first, second]: [&str; 2],
+        pairs: &[[&Rounds; 2]],
+    ) -> Table {
+        let mut table = Table::new(id, title, "command")
+            .column(Column::new("first", first, "k/s"))
+            .column(Column::new("second", second, "k/s"))
+            .column(Column::ratio("ratio", &format!("{second}/{first}")))
+            .column(Column::ratio("ratio_by_time", "by server time").median_only());
+        for [first, second] in pairs {
+            let ratio = Spread::of_ratios(&second.rates, &first.rates);
+            let by_time = Spread::of_ratios(&first.micros, &second.micros);
+            let cells = [&first.thousands(), &second.thousands(), &ratio, &by_time];
+            table.row(&first.id, first.name.clone(), cells.map(Cell::of));
+        }
+        table.bars("ratio")
+    }
+
+    fn thousands(&self) -> Spread {
+        Spread::new(self.rates.iter().map(|rate| rate / 1_000.0).collect())
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[test]
-    fn ours_is_compared_with_every_other_row() {
+    /// A heartbeat and its peer.
+    fn sample() -> [Rounds; 2] {
         let mut ours = Rounds::new("heartbeat", "DEVICE.HEARTBEAT");
         let mut peer = Rounds::new("hset", "HSET");
         for (a, b) in [(400_000.0, 500_000.0), (450_000.0, 500_000.0)] {
             ours.add(a, 2.0);
             peer.add(b, 1.5);
         }
+        [ours, peer]
+    }
+
+    #[test]
+    fn ours_is_compared_with_every_other_row() {
         let heartbeat = Ours {
             row: "heartbeat",
             name: "heartbeat",
         };
-        let table = Rounds::table("t", "T", &[heartbeat], &[ours, peer]);
+        let table = Rounds::table("t", "T", &[heartbeat], &sample());
         assert_eq!(
             table.texts(),
             [
@@ -106,6 +140,30 @@ mod tests {
                 ],
                 ["DEVICE.HEARTBEAT", "425 (400-450)", "2.00", "", ""],
                 ["HSET", "500 (500-500)", "1.50", "0.85 (0.80-0.90)", "0.75"],
+            ]
+        );
+    }
+    #[test]
+    fn the_second_of_a_pair_is_compared_with_the_first() {
+        let [second, first] = &sample();
+        let table = Rounds::pairs("t", "T", ["here", "there"], &[[first, second]]);
+        assert_eq!(
+            table.texts(),
+            [
+                [
+                    "command",
+                    "here, k/s",
+                    "there, k/s",
+                    "there/here",
+                    "by server time"
+                ],
+                [
+                    "HSET",
+                    "500 (500-500)",
+                    "425 (400-450)",
+                    "0.85 (0.80-0.90)",
+                    "0.75"
+                ],
             ]
         );
     }

@@ -41,11 +41,7 @@ impl Definitions {
     }
 
     fn look_for_new_slots(&self, ctx: &Ctx<'_>, fleet: &Fleet) {
-        let indexes = fleet.indexes(ctx);
-        let now: Vec<Slot> = indexes
-            .iter()
-            .filter_map(|indexes| indexes.slot())
-            .collect();
+        let now = fleet.own_slots(ctx);
         if now == *self.looked_at.borrow() {
             return;
         }
@@ -89,7 +85,7 @@ impl Definitions {
         if before.as_ref().is_some_and(stays) {
             return before;
         }
-        let home = fleet.indexes(ctx).into_iter().find(stays)?;
+        let home = fleet.indexes(ctx).find(stays)?;
         // The old one may stay in spite of all: a move can be called off.
         self.strays.borrow_mut().extend(self.home.get());
         self.home.set(home.slot());

@@ -13,6 +13,7 @@ pub mod exchange;
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
+use std::rc::Rc;
 
 use devicestate_core::definitions::{self, Name};
 use devicestate_core::slot::Slot;
@@ -30,7 +31,7 @@ pub struct Definitions {
     /// Slots in which a copy has to be looked for.
     unread: RefCell<BTreeSet<Slot>>,
     /// The slots that were looked at, in their order.
-    looked_at: RefCell<Vec<Slot>>,
+    looked_at: RefCell<Rc<[Slot]>>,
     /// Slots of ours, other than the home, that a copy came with.
     strays: RefCell<BTreeSet<Slot>>,
     /// The copy may lack something.
@@ -100,7 +101,7 @@ impl Definitions {
 
     /// This server has another part in the cluster: what its keys say is looked at afresh.
     pub fn look_again(&self) {
-        self.looked_at.borrow_mut().clear();
+        self.looked_at.take();
         self.compare_ms.set(0);
         self.is_unsaved.set(true);
     }

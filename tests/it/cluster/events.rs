@@ -5,7 +5,7 @@ mod moves;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use devicestate_core::slot::Slot;
 use redis::Connection;

@@ -1,7 +1,7 @@
 //! A primary that dies or hands over, while devices live and die.
 
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use devicestate_core::slot::{self, Slot};
 
