@@ -192,9 +192,9 @@ impl Keys {
         self.key(FENCE, name)
     }
 
-    /// How the keys of all devices' alerts begin.
-    pub fn alerts_prefix(&self) -> String {
-        format!("{}{ALERTS}", self.prefix)
+    /// What the keys of alerts begin with, and what is in them: those of devices, and of users.
+    pub fn alerts_names(&self) -> (&str, &'static str) {
+        (&self.prefix, "alerts:")
     }
 
     fn key(&self, kind: &str, id: &str) -> RString {

@@ -37,6 +37,7 @@ use std::collections::HashSet;
 
 use devicestate_core::deadlines::Deadlines;
 use devicestate_core::presence::{Deaf, Hearing, TickClock};
+use devicestate_core::slot::Slot;
 
 use crate::store::events::Replaced;
 use crate::store::{monotonic_ms, RString};
@@ -75,6 +76,7 @@ pub struct Fleet {
     check_is_wanted: Cell<bool>,
     slots: slots::Slots,
     pub event_log: event_log::EventLog,
+    users: alerts::users::Places,
     /// When each kind of trouble was logged last.
     complaints: [Cell<u64>; sweeper::Trouble::KINDS],
     /// Devices whose heartbeat key the server itself expired while they were online: their
@@ -110,6 +112,7 @@ pub fn start(is_cluster: bool) {
         check_is_wanted: Cell::new(false),
         slots: slots::Slots::default(),
         event_log: event_log::EventLog::default(),
+        users: alerts::users::Places::default(),
         complaints: Default::default(),
         expired_by_server: RefCell::default(),
     };
@@ -255,6 +258,12 @@ impl Fleet {
                 }
                 return;
             }
+            Some(keys::Role::User(user)) => {
+                if let Ok(user) = std::str::from_utf8(user) {
+                    self.note_user(user, Slot::of(key));
+                }
+                return;
+            }
             _ => return,
         };
         let Ok(id) = std::str::from_utf8(id) else {
@@ -272,8 +281,9 @@ impl Fleet {
     }
 
     /// What is noted of devices is what this server did; another one was the master meanwhile, or
-    /// will be.
+    /// will be. A node may have other slots than the one it followed was known to have.
     pub fn role_changed(&self) {
+        self.forget_slots();
         self.definitions.look_again();
         self.deadlines.borrow_mut().forget_notes();
     }
@@ -296,6 +306,7 @@ impl Fleet {
             }
             Replaced::Swapped | Replaced::Loaded => {
                 self.suspects.borrow_mut().clear();
+                self.users.forget_all();
                 self.reconcile_all();
             }
             Replaced::LoadingStarted => {

@@ -4,7 +4,7 @@
 //!
 //! It walks `devices:online` over and over (a whole pass a minute, at full speed after a load or
 //! promotion) and puts ids that the deadline index lacks into it; the sweeper then reads their
-//! hashes. A fast pass goes on over all keys to those of alerts. After each fast pass, and after the
+//! hashes. A fast pass goes on over all keys to those of alerts, of devices and of users. After each fast pass, and after the
 //! server evicted keys of ours, the whole data set is checked once, slowly.
 
 use devicestate_core::slot::Slot;
@@ -186,9 +186,11 @@ impl Fleet {
         }
     }
 
-    /// Walks over the keys to those of alerts, which their index must look at; the next cursor.
+    /// Walks over the keys to those of alerts: of devices, which their index must look at, and of users. The
+    /// next cursor.
     fn walk_alerts(&self, ctx: &Ctx<'_>, cursor: u64) -> u64 {
-        let pattern = format!("{}*", escape_glob(&self.keys.alerts_prefix()));
+        let (prefix, name) = self.keys.alerts_names();
+        let pattern = format!("{}*{name}*", escape_glob(prefix));
         let args = [
             cursor.into(),
             "MATCH".into(),
@@ -201,10 +203,18 @@ impl Fleet {
             return 0;
         };
         for key in page.iter() {
-            if let Some(Role::Alerts(id)) = self.keys.role(key) {
-                if let Ok(id) = std::str::from_utf8(id) {
-                    self.look_at_alerts_by(id, 0);
+            match self.keys.role(key) {
+                Some(Role::Alerts(id)) => {
+                    if let Ok(id) = std::str::from_utf8(id) {
+                        self.look_at_alerts_by(id, 0);
+                    }
                 }
+                Some(Role::User(user)) => {
+                    if let Ok(user) = std::str::from_utf8(user) {
+                        self.note_user(user, Slot::of(key));
+                    }
+                }
+                _ => {}
             }
         }
         page.cursor

@@ -101,26 +101,32 @@ impl Fleet {
     /// by key, keys that are gone look as if they never were, and what is made anew in their place would
     /// stand in the way of those that come.
     pub fn is_settled(&self, ctx: &Ctx<'_>, name: &str) -> bool {
-        if !self.keys.are_by_slot() || !self.may_move(ctx, name) {
+        let slot = || Slot::of(name.as_bytes());
+        if !self.keys.are_by_slot() || !self.may_move(ctx, slot) {
             return true;
         }
         if ctx.is_slot_settled(&self.keys.fence(name)) {
             return true;
         }
-        let slot = Slot::of(name.as_bytes());
-        self.slots.moved.borrow_mut().insert(slot, ctx.now_ms());
+        self.slots.moved.borrow_mut().insert(slot(), ctx.now_ms());
         false
     }
 
-    /// Whether the slot of this name has to be probed: a probe costs as much as a heartbeat. What the
+    /// The same of what is written beside these indexes.
+    pub fn are_settled(&self, ctx: &Ctx<'_>, indexes: &Indexes) -> bool {
+        let may_move = |slot| self.may_move(ctx, || slot);
+        !indexes.slot().is_some_and(may_move) || ctx.is_slot_settled(&indexes.probe)
+    }
+
+    /// Whether this slot has to be probed: a probe costs as much as a heartbeat. What the
     /// server said holds until an operator sets a slot, which it tells ([`Fleet::forget_slots`]).
-    fn may_move(&self, ctx: &Ctx<'_>, name: &str) -> bool {
+    fn may_move(&self, ctx: &Ctx<'_>, slot: impl FnOnce() -> Slot) -> bool {
         if self.slots.asked_ms.get().is_none() {
             self.ask_for_slots(ctx);
         }
         let moving = &self.slots.known.borrow().moving;
         let is_known = self.slots.asked_ms.get().is_some();
-        !is_known || !moving.is_empty() && moving.contains(&Slot::of(name.as_bytes()))
+        !is_known || !moving.is_empty() && moving.contains(&slot())
     }
 
     /// The same of a key, as far as is known: a walk over all keys may as well pass it by.

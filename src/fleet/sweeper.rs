@@ -107,6 +107,7 @@ impl Fleet {
                 self.deadlines.borrow_mut().clear();
                 self.alert_deadlines.borrow_mut().clear();
                 self.suspects.borrow_mut().clear();
+                self.users.forget_all();
             }
             if why == Deaf::WritesRefused && was != Some(why) {
                 let text = format!("nobody goes offline while writes are refused: {detail}");

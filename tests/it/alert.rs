@@ -3,11 +3,11 @@
 
 mod bad_input;
 mod by_hand;
-mod calls;
+pub mod calls;
 mod clock;
 mod concurrency;
 pub mod consistent;
-mod due;
+pub mod due;
 mod held;
 mod limits;
 mod presence;

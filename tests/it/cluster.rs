@@ -6,14 +6,27 @@ mod failover;
 mod layout;
 mod reshard;
 mod storm;
+mod users;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use devicestate_core::slot::Slot;
 
 use crate::support::*;
 
+const LIMIT: Duration = Duration::from_secs(60);
+
 fn id(number: usize) -> String {
     format!("device-{number}")
+}
+
+/// The id of a device in the slots from `first` to `last`.
+fn device_within(first: u16, last: u16) -> String {
+    let mut ids = (0..).map(id);
+    let is_within = |id: &String| (first..=last).contains(&Slot::of(id.as_bytes()).number());
+    ids.find(is_within).expect("one of so many")
 }
 
 /// The fields of all events on all nodes, those of a device in their order.

@@ -115,12 +115,12 @@ fn due_lists_as_many_as_are_asked_for_and_leases_nothing() {
 /// What a command did: how often each of the server's commands was called, and how many keys were
 /// looked up. Nothing else runs between its two looks.
 #[track_caller]
-fn work(con: &mut Connection, line: &str) -> (String, BTreeMap<String, i64>) {
-    for line in ["MULTI", "INFO everything"] {
+pub fn work(con: &mut Connection, line: &str) -> (String, BTreeMap<String, i64>) {
+    for line in ["MULTI", "INFO all"] {
         assert!(cmd!(con, line).is_ok());
     }
     assert_eq!(cmd!(con, line).text(), "QUEUED");
-    cmd!(con, "INFO everything").text();
+    cmd!(con, "INFO all").text();
     let reply = cmd!(con, "EXEC");
     let counts = |at: usize| {
         let mut counts = BTreeMap::new();

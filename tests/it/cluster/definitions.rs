@@ -4,13 +4,11 @@ mod late;
 
 use std::collections::BTreeMap;
 use std::thread;
-use std::time::Duration;
 
 use redis::{Connection, RedisResult, Value};
 
+use super::LIMIT;
 use crate::support::*;
-
-const LIMIT: Duration = Duration::from_secs(60);
 
 const HOT: &str = r#"{"path":"t","bands":[{"severity":1,"high":70}]}"#;
 

@@ -5,15 +5,13 @@ mod moves;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
-use std::time::Duration;
 
 use devicestate_core::slot::Slot;
 use redis::Connection;
 
+use super::LIMIT;
 use crate::events::Read;
 use crate::support::*;
-
-const LIMIT: Duration = Duration::from_secs(60);
 
 /// An event: its device, its id, what it tells.
 type Told = (String, String, String);

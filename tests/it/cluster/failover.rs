@@ -1,15 +1,12 @@
 //! A primary that dies or hands over, while devices live and die.
 
 use std::thread;
-use std::time::Duration;
 
 use devicestate_core::slot::{self, Slot};
 
-use super::{assert_half_died, id, last_offline_ms, offline, Over};
+use super::{assert_half_died, id, last_offline_ms, offline, Over, LIMIT};
 use crate::support::*;
 use crate::survival::size::size;
-
-const LIMIT: Duration = Duration::from_secs(60);
 
 /// How long a device may be silent, and how long a promoted replica waits before it tells anybody offline.
 const GRACE_MS: i64 = 10_000;

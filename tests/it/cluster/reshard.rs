@@ -2,18 +2,15 @@
 
 use std::collections::BTreeSet;
 use std::thread;
-use std::time::Duration;
 
 use devicestate_core::cluster::slots_of_myself;
 use devicestate_core::slot::{self, Slot};
 use redis::Value;
 
-use super::{assert_half_died, id, offline, told, Over};
+use super::{assert_half_died, id, offline, told, Over, LIMIT};
 use crate::support::cluster::{id_of, moves_slots_whole};
 use crate::support::*;
 use crate::survival::size::size;
-
-const LIMIT: Duration = Duration::from_secs(60);
 
 /// Half of the devices send heartbeats all the time, the others die in the midst of it, while `slots_move`
 /// round after round. The codes of all redirections that the clients met.

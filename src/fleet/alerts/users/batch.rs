@@ -9,7 +9,7 @@ use devicestate_core::alert::{Item, Record};
 use super::{due, lease, Items, Lease, User, DUE, LEASE, LEASED, PENDING};
 use crate::fleet::alerts::records::{Records, Stored};
 use crate::fleet::presence::{expect, size_of};
-use crate::fleet::{Fleet, Result};
+use crate::fleet::{Error, Fleet, Result};
 use crate::store::{next_sequence, pair, Arg, Ctx, KeyType, RString};
 
 /// A batch as it is handed out.
@@ -95,7 +95,11 @@ fn parts_due<'u>(
 ) -> Result<Option<Vec<Part<'u>>>> {
     let mut users = Vec::new();
     let mut is_due = fetch.now;
-    for indexes in fleet.indexes(ctx) {
+    for indexes in fleet.indexes_of_user(ctx, name) {
+        if !fleet.are_settled(ctx, indexes) {
+            // It is fetched where the slot arrives, or here when it stays.
+            continue;
+        }
         let user = User::of(indexes, name);
         let users_due = size_of(ctx, user.due, KeyType::SortedSet)?;
         let Some(hash) = user.open(ctx)? else {
@@ -103,6 +107,7 @@ fn parts_due<'u>(
                 // Somebody may have deleted the hash.
                 user.drop_due(ctx)?;
             }
+            user.forget_place(fleet);
             continue;
         };
         let lease = lease(&hash);
@@ -253,11 +258,21 @@ impl<'u> Part<'u> {
 }
 
 /// A user has been told what was in a batch; returns how many items that were, 0 when the token is
-/// not that of the batch that went out last.
+/// not that of the batch that went out last. While some of them may be on their way to another node, none
+/// is removed.
 pub fn done(ctx: &Ctx<'_>, fleet: &Fleet, user: &str, token: &[u8]) -> Result<u64> {
+    let places = fleet.indexes_of_user(ctx, user);
+    if !places.iter().all(|place| fleet.are_settled(ctx, place)) {
+        let why = "a slot with items of this user is on its way to another node";
+        return Err(Error::try_again(why));
+    }
     let mut removed = 0;
-    for indexes in fleet.indexes(ctx) {
-        removed += User::of(indexes, user).done(ctx, fleet, token)?;
+    for indexes in places {
+        let user = User::of(indexes, user);
+        removed += user.done(ctx, fleet, token)?;
+        if user.is_gone(ctx)? {
+            user.forget_place(fleet);
+        }
     }
     if removed > 0 {
         fleet.stats.batches_done.add(1);

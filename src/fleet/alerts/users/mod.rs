@@ -7,11 +7,13 @@
 //! fetch, now or later; its score is the due time, or the end of the lease.
 
 mod batch;
+mod places;
 mod tell;
 
 use std::collections::HashSet;
 
 use devicestate_core::alert::Item;
+use devicestate_core::slot::Slot;
 use serde::{Deserialize, Serialize};
 
 use crate::fleet::keys::Indexes;
@@ -21,6 +23,7 @@ use crate::fleet::{Error, Fleet, Result};
 use crate::store::{pair, Arg, Ctx, HashKey, KeyType, RString};
 
 pub use batch::{batch, done, BatchItem, Fetch};
+pub use places::Places;
 pub use tell::{clear, notify, refresh, tell, About, Notice};
 
 const PENDING: &str = "pending:";
@@ -51,6 +54,8 @@ struct User<'u> {
     name: &'u str,
     key: RString,
     due: &'u RString,
+    /// `None` on a single server.
+    slot: Option<Slot>,
 }
 
 /// The field of an alert's item; without a device: of a notification by hand.
@@ -65,6 +70,7 @@ impl<'u> User<'u> {
             name,
             key: indexes.user(name),
             due: &indexes.alerts_due,
+            slot: indexes.slot(),
         }
     }
 
@@ -86,7 +92,15 @@ impl<'u> User<'u> {
     }
 
     /// Puts an item among the pending ones; the user is due within `wait`.
-    fn put(&self, ctx: &Ctx<'_>, field: &RString, item: &Item, wait: u64, now: u64) -> Result<()> {
+    fn put(
+        &self,
+        ctx: &Ctx<'_>,
+        fleet: &Fleet,
+        field: &RString,
+        item: &Item,
+        wait: u64,
+        now: u64,
+    ) -> Result<()> {
         let (before, is_out) = match self.open(ctx)? {
             Some(hash) => (due(&hash), lease(&hash).is_some()),
             None => (None, false),
@@ -99,6 +113,9 @@ impl<'u> User<'u> {
             fields.extend(pair(DUE, at));
         }
         ctx.hset(&self.key, &fields)?;
+        if let Some(slot) = self.slot {
+            fleet.note_user(self.name, slot);
+        }
         if !is_out {
             // Also where it is known: other hands may have taken the user out.
             self.set_due(ctx, at)?;

@@ -50,7 +50,7 @@ pub fn tell(
         }
     };
     let wait = record.told.map_or(0, |told| told.wait);
-    user.put(ctx, &place, &item, wait, now)
+    user.put(ctx, fleet, &place, &item, wait, now)
 }
 
 /// A clear that was not told, because nobody was told that the alert fires. A user may know it all the
@@ -126,7 +126,7 @@ pub fn notify(
             item
         }
     };
-    user.put(ctx, &place, &item, wait, now)?;
+    user.put(ctx, fleet, &place, &item, wait, now)?;
     fleet.stats.notified.add(1);
     user.pending(ctx)
 }

@@ -1,6 +1,7 @@
 //! Events of slots that come and go, and of a primary that hands over.
 
 use super::*;
+use crate::cluster::device_within;
 use crate::support::cluster::{id_of, moves_slots_whole};
 
 /// A client that waits is not forgotten when a slot comes with events in it.
@@ -15,13 +16,6 @@ fn slots_that_come_wake() {
     cluster.reshard(&cluster.nodes[0], target, 100);
     let read = Read::of(&waiting.value_of_reply());
     assert_eq!(read.entries.len(), 1);
-}
-
-/// The number of a device in the slots from `first` to `last`.
-fn device_within(first: u16, last: u16) -> String {
-    let mut ids = (0..).map(|number| format!("device-{number}"));
-    let is_within = |id: &String| (first..=last).contains(&Slot::of(id.as_bytes()).number());
-    ids.find(is_within).expect("one of so many")
 }
 
 /// The node that a slot goes to may be asked first, and append events meanwhile, with lower ids than
