@@ -4,8 +4,8 @@
 //!
 //! It walks `devices:online` over and over (a whole pass a minute, at full speed after a load or
 //! promotion) and puts ids that the deadline index lacks into it; the sweeper then reads their
-//! hashes. A fast pass goes on over all keys to those of alerts, of devices and of users. After each fast pass, and after the
-//! server evicted keys of ours, the whole data set is checked once, slowly.
+//! hashes. A fast pass goes on over all keys to those of alerts, of devices and of users. After each fast
+//! pass, and after the server evicted keys of ours, the whole data set is checked once, slowly.
 
 use devicestate_core::slot::Slot;
 

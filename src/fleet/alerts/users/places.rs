@@ -8,7 +8,6 @@
 use std::cell::RefCell;
 use std::collections::{BTreeSet, HashMap};
 
-use devicestate_core::presence::Deaf;
 use devicestate_core::slot::Slot;
 
 use super::User;
@@ -59,8 +58,9 @@ impl Fleet {
 
     /// The indexes beside which this user may have something, in the order of their slots.
     pub(super) fn indexes_of_user(&self, ctx: &Ctx<'_>, user: &str) -> Vec<&Indexes> {
-        let is_before_walk = matches!(self.hearing().deaf(), Some(Deaf::Loading | Deaf::Replica));
-        if !self.keys.are_by_slot() || is_before_walk || self.is_walking_fast() {
+        // The walk after a start waits until the server hears, and batches do not.
+        let may_lack_some = self.hearing().deaf().is_some() || self.is_walking_fast();
+        if !self.keys.are_by_slot() || may_lack_some {
             return self.indexes(ctx).collect();
         }
         let own = self.own_slots(ctx);
