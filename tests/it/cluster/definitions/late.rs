@@ -172,10 +172,7 @@ fn a_replica_knows_all_before_and_after_it_takes_over() {
     let mut other = replica.connection();
     let refused = cmd!(other, "DEVICE.TYPE.SET lamp TIMEOUT 2000");
     assert!(refused.is_err());
-    cmd!(other, "CLUSTER FAILOVER").text();
-    wait_for("the replica takes over", LIMIT, || {
-        cmd!(other, "ROLE").at(0).text() == "master"
-    });
+    cluster.fail_over_to(replica);
     assert_eq!(rules(&mut other, "lamp"), ["hot"]);
     wait_for("it takes changes", LIMIT, || {
         cmd!(other, "DEVICE.TYPE.SET lamp TIMEOUT 2000").is_ok()
