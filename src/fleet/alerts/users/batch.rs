@@ -270,9 +270,7 @@ pub fn done(ctx: &Ctx<'_>, fleet: &Fleet, user: &str, token: &[u8]) -> Result<u6
     for indexes in places {
         let user = User::of(indexes, user);
         removed += user.done(ctx, fleet, token)?;
-        if user.is_gone(ctx)? {
-            user.forget_place(fleet);
-        }
+        user.forget_place_if_gone(ctx, fleet)?;
     }
     if removed > 0 {
         fleet.stats.batches_done.add(1);

@@ -81,7 +81,11 @@ impl User<'_> {
         }
     }
 
-    pub(super) fn is_gone(&self, ctx: &Ctx<'_>) -> Result<bool> {
-        Ok(self.open(ctx)?.is_none())
+    /// The same, if that is so.
+    pub(super) fn forget_place_if_gone(&self, ctx: &Ctx<'_>, fleet: &Fleet) -> Result<()> {
+        if self.slot.is_some() && self.open(ctx)?.is_none() {
+            self.forget_place(fleet);
+        }
+        Ok(())
     }
 }
