@@ -112,7 +112,7 @@ fn warn_of_eviction(ctx: &Ctx<'_>) {
 struct Slots;
 
 impl SlotWatcher for Slots {
-    fn slot_is_set() {
+    fn slots_move() {
         fleet::with(Fleet::forget_slots);
     }
 }

@@ -1,7 +1,7 @@
 //! Which slots of a cluster this server answers for.
 
 use std::cell::{Cell, RefCell};
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::ops::Range;
 use std::rc::Rc;
 
@@ -92,8 +92,8 @@ impl Fleet {
         }
         self.ask_for_slots(ctx);
         let known = self.slots.known.borrow();
-        let stays = |slot: &&Slot| !known.moving.contains(slot);
-        let slot = known.owned.iter().find(stays)?;
+        let is_settled = |slot: &&Slot| known.settled.contains(**slot);
+        let slot = known.owned.iter().find(is_settled)?;
         Some(&self.keys.of_slot(*slot).probe)
     }
 
@@ -101,32 +101,32 @@ impl Fleet {
     /// by key, keys that are gone look as if they never were, and what is made anew in their place would
     /// stand in the way of those that come.
     pub fn is_settled(&self, ctx: &Ctx<'_>, name: &str) -> bool {
-        let slot = || Slot::of(name.as_bytes());
-        if !self.keys.are_by_slot() || !self.may_move(ctx, slot) {
+        if !self.keys.are_by_slot() {
             return true;
         }
-        if ctx.is_slot_settled(&self.keys.fence(name)) {
+        let slot = Slot::of(name.as_bytes());
+        if self.is_known_settled(ctx, slot) || ctx.is_slot_settled(&self.keys.fence(name)) {
             return true;
         }
-        self.slots.moved.borrow_mut().insert(slot(), ctx.now_ms());
+        self.slots.moved.borrow_mut().insert(slot, ctx.now_ms());
         false
     }
 
     /// The same of what is written beside these indexes.
     pub fn are_settled(&self, ctx: &Ctx<'_>, indexes: &Indexes) -> bool {
-        let may_move = |slot| self.may_move(ctx, || slot);
-        !indexes.slot().is_some_and(may_move) || ctx.is_slot_settled(&indexes.probe)
+        let is_known = |slot| self.is_known_settled(ctx, slot);
+        indexes.slot().is_none_or(is_known) || ctx.is_slot_settled(&indexes.probe)
     }
 
-    /// Whether this slot has to be probed: a probe costs as much as a heartbeat. What the
-    /// server said holds until an operator sets a slot, which it tells ([`Fleet::forget_slots`]).
-    fn may_move(&self, ctx: &Ctx<'_>, slot: impl FnOnce() -> Slot) -> bool {
+    /// Whether this slot need not be probed, which costs as much as a heartbeat. A slot that the server
+    /// named as its own, and as staying, stays in one piece until an operator does something to it, which
+    /// is told ([`Fleet::forget_slots`]). Of all others nothing is taken for granted: the server may make
+    /// a slot one that arrives at any time after it was told to.
+    fn is_known_settled(&self, ctx: &Ctx<'_>, slot: Slot) -> bool {
         if self.slots.asked_ms.get().is_none() {
             self.ask_for_slots(ctx);
         }
-        let moving = &self.slots.known.borrow().moving;
-        let is_known = self.slots.asked_ms.get().is_some();
-        !is_known || !moving.is_empty() && moving.contains(&slot())
+        self.slots.asked_ms.get().is_some() && self.slots.known.borrow().settled.contains(slot)
     }
 
     /// The same of a key, as far as is known: a walk over all keys may as well pass it by.
@@ -135,8 +135,7 @@ impl Fleet {
             return true;
         }
         self.ask_for_slots(ctx);
-        let (slot, known) = (Slot::of(key), self.slots.known.borrow());
-        known.owned.binary_search(&slot).is_ok() && !known.moving.contains(&slot)
+        self.slots.known.borrow().settled.contains(Slot::of(key))
     }
 
     /// The hearing of this server, and the deaf time of the device's slot: while that moved, no heartbeat
@@ -166,9 +165,8 @@ impl Fleet {
     /// The slots that this server answers for and that stay, as it was told last.
     pub(super) fn settled_slots(&self) -> Ranges {
         let known = self.slots.known.borrow();
-        let moving: BTreeSet<&Slot> = known.moving.iter().collect();
-        let stay = |slot: &&Slot| moving.is_empty() || !moving.contains(slot);
-        Ranges::of(known.owned.iter().filter(stay).copied())
+        let is_settled = |slot: &Slot| known.settled.contains(*slot);
+        Ranges::of(known.owned.iter().copied().filter(is_settled))
     }
 
     /// How many entries each stream of events keeps, so that all of this node's keep about as many as

@@ -1,8 +1,12 @@
-//! Hears that an operator moves slots of a cluster, before the server does it.
+//! Hears what an operator does to slots of a cluster, before the server does it.
 //!
-//! Only `CLUSTER SETSLOT` makes a node take commands of a slot that is not its own, or is on its way: what
-//! the nodes tell each other never does. The server has no event for it, so this looks at commands as they
-//! come. Inside a transaction or a script nobody hears it; what the server is asked once a second shows it.
+//! A node takes commands of a slot that is on its way only after `CLUSTER SETSLOT`, and keys leave it only by
+//! `MIGRATE`: what the nodes tell each other does neither. The server has no event for them, so this looks at
+//! commands as they come.
+//!
+//! A slot may be set much later than it is told here: in a transaction, or on a Valkey (from 8 on) with
+//! replicas, which have it first. So `CLUSTER SETSLOT` says no more than that what is known may be old. When
+//! `MIGRATE` comes the slot is set.
 
 use std::ffi::c_int;
 
@@ -11,11 +15,14 @@ use redis_module::raw;
 use super::{api, guarded, Ctx, RString};
 
 /// `CLUSTER SETSLOT <slot> <what>`, whatever this server calls the first word.
-const WORDS: c_int = 4;
+const WORDS_OF_SETSLOT: c_int = 4;
 
-/// Told that the state of a slot is about to be set.
+/// `MIGRATE <host> <port> <key> <db> <timeout>`, at least.
+const WORDS_OF_MIGRATE: c_int = 6;
+
+/// Told that slots are about to be set, or keys to leave.
 pub trait SlotWatcher {
-    fn slot_is_set();
+    fn slots_move();
 }
 
 impl Ctx<'_> {
@@ -37,15 +44,18 @@ impl Ctx<'_> {
 /// Sees every command of the server: it must tell by a look that there is nothing to do.
 extern "C" fn filter_entry<W: SlotWatcher>(command: *mut raw::RedisModuleCommandFilterCtx) {
     // SAFETY: the server passes a command that it is about to run.
-    let sets_slot = unsafe {
-        api!(RedisModule_CommandFilterArgsCount)(command) >= WORDS && {
-            let word = api!(RedisModule_CommandFilterArgGet)(command, 1);
-            RString::borrowed(&word)
-                .bytes()
-                .eq_ignore_ascii_case(b"SETSLOT")
-        }
+    let words = unsafe { api!(RedisModule_CommandFilterArgsCount)(command) };
+    let is = |at: c_int, wanted: &[u8]| {
+        // SAFETY: the same command; its words live as long as this call.
+        let word = unsafe { api!(RedisModule_CommandFilterArgGet)(command, at) };
+        // SAFETY: one of the command's words, if it has so many, which is asked first.
+        unsafe { RString::borrowed(&word) }
+            .bytes()
+            .eq_ignore_ascii_case(wanted)
     };
-    if sets_slot {
-        guarded(W::slot_is_set);
+    if words >= WORDS_OF_SETSLOT && is(1, b"SETSLOT")
+        || words >= WORDS_OF_MIGRATE && is(0, b"MIGRATE")
+    {
+        guarded(W::slots_move);
     }
 }

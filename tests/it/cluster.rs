@@ -3,6 +3,7 @@
 mod definitions;
 mod events;
 mod failover;
+mod fence;
 mod layout;
 mod reshard;
 mod storm;

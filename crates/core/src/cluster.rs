@@ -6,7 +6,7 @@
 
 use std::rc::Rc;
 
-use crate::slot::Slot;
+use crate::slot::{Slot, SlotSet};
 
 /// The slots that a node answers for: its own, or those of the primary that it follows.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -15,8 +15,8 @@ pub struct Slots {
     pub node: String,
     /// In their order; whoever goes through them may keep them.
     pub owned: Rc<[Slot]>,
-    /// Of them and of others, those that are on their way to or from another node.
-    pub moving: Vec<Slot>,
+    /// Of them those that are not on their way to another node.
+    pub settled: SlotSet,
 }
 
 /// Reads the answer; `None` when it says nothing of the node that gave it.
@@ -32,16 +32,12 @@ pub fn slots_of_myself(nodes: &str) -> Option<Slots> {
         true => lines().find(|line| line.first() == myself.get(3)),
         false => Some(myself.clone()),
     };
-    let mut slots = Slots {
-        node: myself.first().copied().unwrap_or_default().to_owned(),
-        ..Slots::default()
-    };
-    let mut owned = Vec::new();
+    let (mut owned, mut moving) = (Vec::new(), Vec::new());
     for token in owner.iter().flatten().skip(8) {
         match token.strip_prefix('[') {
-            Some(moving) => {
-                let number: String = moving.chars().take_while(char::is_ascii_digit).collect();
-                slots.moving.extend(slot(&number));
+            Some(rest) => {
+                let number: String = rest.chars().take_while(char::is_ascii_digit).collect();
+                moving.extend(slot(&number));
             }
             None => {
                 let (first, last) = token.split_once('-').unwrap_or((token, token));
@@ -53,8 +49,14 @@ pub fn slots_of_myself(nodes: &str) -> Option<Slots> {
         }
     }
     owned.sort_unstable();
-    slots.owned = owned.into();
-    Some(slots)
+    let mut settled = SlotSet::default();
+    owned.iter().for_each(|slot| settled.insert(*slot));
+    moving.into_iter().for_each(|slot| settled.remove(slot));
+    Some(Slots {
+        node: myself.first().copied().unwrap_or_default().to_owned(),
+        owned: owned.into(),
+        settled,
+    })
 }
 
 fn flags<'a>(line: &[&'a str]) -> impl Iterator<Item = &'a str> {
@@ -76,16 +78,21 @@ mod tests {
 e7d1 127.0.0.1:30001@31001,host-1 myself,master - 0 0 1 connected 7 0-2 9 [93-<-292f] [1->-67ed]
 ";
 
-    fn numbers(slots: &[Slot]) -> Vec<u16> {
-        slots.iter().map(|slot| slot.number()).collect()
+    fn numbers<'a>(slots: impl IntoIterator<Item = &'a Slot>) -> Vec<u16> {
+        slots.into_iter().map(|slot| slot.number()).collect()
+    }
+
+    fn settled(slots: &Slots) -> Vec<Slot> {
+        let is_settled = |slot: &Slot| slots.settled.contains(*slot);
+        Slot::all().filter(is_settled).collect()
     }
 
     #[test]
     fn a_primary_answers_for_its_own_slots() {
         let slots = slots_of_myself(NODES).expect("a line of the node itself");
         assert_eq!(slots.node, "e7d1");
-        assert_eq!(numbers(&slots.owned), [0, 1, 2, 7, 9]);
-        assert_eq!(numbers(&slots.moving), [93, 1]);
+        assert_eq!(numbers(&*slots.owned), [0, 1, 2, 7, 9]);
+        assert_eq!(numbers(&settled(&slots)), [0, 2, 7, 9]);
     }
 
     #[test]
@@ -95,11 +102,11 @@ e7d1 127.0.0.1:30001@31001,host-1 myself,master - 0 0 1 connected 7 0-2 9 [93-<-
             .replace("slave 67ed", "myself,slave 67ed");
         let slots = slots_of_myself(&nodes).expect("a line of the node itself");
         assert_eq!(slots.owned.len(), 10_922 - 5_461 + 1);
-        assert!(slots.moving.is_empty());
+        assert_eq!(settled(&slots), *slots.owned);
     }
 
     fn has_none(slots: &Slots) -> bool {
-        slots.owned.is_empty() && slots.moving.is_empty()
+        slots.owned.is_empty() && settled(slots).is_empty()
     }
 
     #[test]

@@ -10,6 +10,9 @@ use crc::{Crc, CRC_16_XMODEM};
 /// How many slots a cluster has.
 pub const COUNT: usize = 16_384;
 
+/// How many of a set stand in one of its words.
+const WORD: usize = u64::BITS as usize;
+
 const CHECKSUM: Crc<u16, crc::Table<16>> = Crc::<u16, crc::Table<16>>::new(&CRC_16_XMODEM);
 
 /// One of the slots.
@@ -32,9 +35,38 @@ impl Slot {
         self.0
     }
 
+    fn index(self) -> usize {
+        usize::from(self.0)
+    }
+
     /// All of them.
     pub fn all() -> impl Iterator<Item = Slot> {
         (0..COUNT as u16).map(Slot)
+    }
+}
+
+/// A set of slots, two kilobytes whatever is in it.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub struct SlotSet {
+    /// None while nothing was put in.
+    words: Vec<u64>,
+}
+
+impl SlotSet {
+    pub fn insert(&mut self, slot: Slot) {
+        self.words.resize(COUNT / WORD, 0);
+        self.words[slot.index() / WORD] |= 1 << (slot.index() % WORD);
+    }
+
+    pub fn remove(&mut self, slot: Slot) {
+        if let Some(word) = self.words.get_mut(slot.index() / WORD) {
+            *word &= !(1 << (slot.index() % WORD));
+        }
+    }
+
+    pub fn contains(&self, slot: Slot) -> bool {
+        let word = self.words.get(slot.index() / WORD);
+        word.is_some_and(|word| word >> (slot.index() % WORD) & 1 == 1)
     }
 }
 
@@ -78,7 +110,7 @@ impl Tags {
             let base = Self::DIGITS.len();
             for number in 0..base.pow(u32::from(length)) {
                 let tag = Tag::of(number, length);
-                let found = &mut tags[usize::from(Slot::of(tag.bytes()).0)];
+                let found = &mut tags[Slot::of(tag.bytes()).index()];
                 if found.length == 0 {
                     *found = tag;
                     missing -= 1;
@@ -91,7 +123,7 @@ impl Tags {
 
     pub fn of(&self, slot: Slot) -> &str {
         // The digits are ASCII.
-        std::str::from_utf8(self.tags[usize::from(slot.0)].bytes()).unwrap_or_default()
+        std::str::from_utf8(self.tags[slot.index()].bytes()).unwrap_or_default()
     }
 }
 
@@ -142,6 +174,23 @@ mod tests {
             assert_eq!(Slot::of(key.as_bytes()), slot, "{tag}");
             assert!((1..=Tags::LONGEST).contains(&tag.len()), "{tag}");
         }
+    }
+
+    #[test]
+    fn a_set_has_what_was_put_in_and_not_taken_out() {
+        let slot = |number| Slot::new(number).expect("a slot");
+        let mut set = SlotSet::default();
+        assert!(!set.contains(slot(0)));
+        set.remove(slot(63));
+        for number in [0, 63, 64, 16_383] {
+            set.insert(slot(number));
+        }
+        set.remove(slot(63));
+        let all: Vec<u16> = Slot::all()
+            .filter(|slot| set.contains(*slot))
+            .map(Slot::number)
+            .collect();
+        assert_eq!(all, [0, 64, 16_383]);
     }
 
     /// Keys in people's data hold these.

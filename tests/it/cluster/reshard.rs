@@ -16,8 +16,9 @@ use crate::survival::size::size;
 /// round after round. The codes of all redirections that the clients met.
 fn devices_live_and_die(slots_move: impl Fn(&Cluster, usize)) -> BTreeSet<String> {
     let (devices, rounds) = size((1_200, 4), (100_000, 20));
-    let cluster = Cluster::start(3, 0, || {
+    let cluster = Cluster::start(3, 1, || {
         Server::builder()
+            .config("repl-diskless-sync-delay", 0)
             .module_arg("restart-grace", 0)
             .module_arg("heartbeat-timeout", size("3s", "40s"))
     });

@@ -10,13 +10,13 @@ use crate::support::*;
 
 /// Raises an alert of a device that the user is told of at once.
 #[track_caller]
-fn raise(client: &mut ClusterClient, id: &str, user: &str) {
+pub fn raise(client: &mut ClusterClient, id: &str, user: &str) {
     client.call(&["DEVICE.REGISTER", id, "oven"]).int();
     let words = ["ALERT.RAISE", id, "hot", "WAIT", "0", "NOTIFY", "1", user];
     assert_eq!(client.call(&words).at(0).text(), "new");
 }
 
-fn line(id: &str) -> String {
+pub fn line(id: &str) -> String {
     format!("{id} hot firing 1 1")
 }
 

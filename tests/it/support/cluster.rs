@@ -2,7 +2,7 @@
 
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap};
-use std::process::{Command, Stdio};
+use std::process::{Command, Output, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -142,17 +142,15 @@ impl Cluster {
     /// Moves so many slots from one node to another as an operator does it, key by key.
     #[track_caller]
     pub fn reshard(&self, from: &Server, to: &Server, slots: usize) {
-        let output = Command::new("redis-cli")
-            .args([
-                "--cluster",
-                "reshard",
-                &format!("127.0.0.1:{}", from.port()),
-            ])
-            .args(["--cluster-from", &id_of(from), "--cluster-to", &id_of(to)])
-            .args(["--cluster-slots", &slots.to_string(), "--cluster-yes"])
-            .stdin(Stdio::null())
-            .output()
-            .expect("run redis-cli");
+        let at = format!("127.0.0.1:{}", from.port());
+        // Otherwise it moves nothing.
+        wait_for("all nodes agree about the slots", LIMIT, || {
+            redis_cli_cluster(&["check", &at]).status.success()
+        });
+        let (from, to, slots) = (id_of(from), id_of(to), slots.to_string());
+        let nodes = ["--cluster-from", &from, "--cluster-to", &to];
+        let extent = ["--cluster-slots", &slots, "--cluster-yes"];
+        let output = redis_cli_cluster(&[&["reshard", &at], &nodes[..], &extent[..]].concat());
         assert!(
             output.status.success(),
             "the slots did not move:\n{}\n{}",
@@ -173,11 +171,27 @@ impl Cluster {
     }
 }
 
+fn redis_cli_cluster(arguments: &[&str]) -> Output {
+    let mut redis_cli = Command::new("redis-cli");
+    redis_cli.arg("--cluster").args(arguments);
+    redis_cli
+        .stdin(Stdio::null())
+        .output()
+        .expect("run redis-cli")
+}
+
 /// Whether the server can move slots in one step: Valkey from 9 on.
 #[track_caller]
 pub fn moves_slots_whole(server: &Server) -> bool {
     let found = cmd!(server.connection(), "COMMAND INFO", "cluster|migrateslots");
     !found.at(0).is_nil()
+}
+
+/// Whether the server has its replicas set a slot before it does: Valkey from 8 on.
+#[track_caller]
+pub fn waits_for_replicas(server: &Server) -> bool {
+    let info = cmd!(server.connection(), "INFO", "server").text();
+    info.contains("valkey_version:")
 }
 
 /// The node's name in the cluster.
