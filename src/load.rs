@@ -142,6 +142,10 @@ impl Listener for Changes {
                 fleet.look_at_events(ctx);
             });
         }
+        if matches!(what, Replaced::Loaded | Replaced::Swapped) {
+            // The streams that came with it.
+            fleet::with(|fleet| fleet.event_log.wake(ctx));
+        }
         queue::forget_all(ctx);
     }
 

@@ -221,6 +221,30 @@ fn streams_that_come_wake() {
     }
 }
 
+#[test]
+fn a_database_that_is_swapped_in_wakes() {
+    let server = Server::start();
+    let mut con = server.connection();
+    cmd!(con, "DEVICE.REGISTER a sensor").int();
+    cmd!(con, "SWAPDB 0 1").text();
+    let mut client = waiting(&server, &["BLOCK", "0"]);
+    cmd!(con, "SWAPDB 0 1").text();
+    assert_eq!(told(&mut client), ["a"]);
+}
+
+#[test]
+fn a_copy_of_another_server_wakes() {
+    let (server, master) = (Server::start(), Server::start());
+    cmd!(master.connection(), "DEVICE.REGISTER a sensor").int();
+    // Its copy comes only when somebody waits.
+    master.stop();
+    let mut con = server.connection();
+    cmd!(con, "REPLICAOF", "127.0.0.1", master.port()).text();
+    let mut client = waiting(&server, &["BLOCK", "0"]);
+    master.cont();
+    assert_eq!(told(&mut client), ["a"]);
+}
+
 /// Each is answered once, also those that come and go meanwhile.
 #[test]
 fn a_thousand_clients_wait_for_one_event() {
