@@ -1,9 +1,10 @@
 //! A Mosquitto of the test's own, with a persistent store, that can be stopped and started.
 
-use super::{free_port, terminate, wait_until};
-use std::io::Write;
+use super::{free_port, start, terminate};
+use std::io::{self, Read, Write};
 use std::net::TcpStream;
 use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 use tempfile::TempDir;
 
 pub struct Broker {
@@ -48,19 +49,11 @@ impl Broker {
     }
 
     pub fn resume(&mut self) {
-        let process = Command::new("mosquitto")
+        let mut mosquitto = Command::new("mosquitto");
+        mosquitto
             .arg("-c")
-            .arg(self.folder.path().join("mosquitto.conf"))
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("mosquitto must be installed");
-        self.process = Some(process);
-        let port = self.port;
-        wait_until("mosquitto listens", || {
-            TcpStream::connect(("127.0.0.1", port)).is_ok()
-        });
+            .arg(self.folder.path().join("mosquitto.conf"));
+        self.process = Some(start(&mut mosquitto, || is_broker(self.port)));
     }
 
     /// Stops it; sessions and messages are on disk afterwards.
@@ -115,6 +108,24 @@ impl Broker {
             .spawn()
             .expect("mosquitto_pub must be installed")
     }
+}
+
+/// Whether it is a broker that listens there: it answers a CONNECT of MQTT 3.1.1, without a name and with
+/// ten seconds to keep alive.
+fn is_broker(port: u16) -> bool {
+    const CONNECT: &[u8] = b"\x10\x0c\x00\x04MQTT\x04\x02\x00\x0a\x00\x00";
+    const CONNACK: u8 = 0x20;
+    const DISCONNECT: &[u8] = b"\xe0\x00";
+    let answer = || {
+        let mut stream = TcpStream::connect(("127.0.0.1", port))?;
+        stream.set_read_timeout(Some(Duration::from_secs(1)))?;
+        stream.write_all(CONNECT)?;
+        let mut answer = [0; 4];
+        stream.read_exact(&mut answer)?;
+        stream.write_all(DISCONNECT)?;
+        io::Result::Ok(answer)
+    };
+    answer().is_ok_and(|answer| answer[0] == CONNACK)
 }
 
 impl Drop for Broker {

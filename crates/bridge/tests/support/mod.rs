@@ -17,7 +17,7 @@ pub mod server;
 pub mod subscriber;
 
 use std::net::TcpListener;
-use std::process::{Child, Command};
+use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
@@ -56,6 +56,29 @@ pub fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
         assert!(Instant::now() < end, "never: {what}");
         std::thread::sleep(Duration::from_millis(2));
     }
+}
+
+/// Starts a server and waits until it is up. One that ends is started again: its port may be held for a
+/// moment by a process that another thread starts, which has what was open here until it begins.
+#[track_caller]
+pub fn start(program: &mut Command, is_up: impl Fn() -> bool) -> Child {
+    let name = program.get_program().to_string_lossy().into_owned();
+    let program = program
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
+    let mut launch = || match program.spawn() {
+        Ok(process) => process,
+        Err(error) => panic!("{name} must be installed: {error}"),
+    };
+    let mut process = launch();
+    wait_until(&format!("{name} is up"), || {
+        if process.try_wait().unwrap().is_some() {
+            process = launch();
+        }
+        is_up()
+    });
+    process
 }
 
 /// Asks a process to end, as an operator would.

@@ -1,11 +1,11 @@
 //! A real server with the module, on a port of its own, that can be stopped, killed and frozen. What
 //! it was told is on disk: it is there again after [`Server::resume`].
 
-use super::{free_port, terminate, wait_until};
+use super::{free_port, start, terminate};
 use redis::{Client, Connection, RedisResult, Value};
 use std::env;
 use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command};
 use std::time::Duration;
 use tempfile::TempDir;
 
@@ -44,17 +44,10 @@ impl Server {
     /// Starts a server that was stopped or killed, with what it had.
     pub fn resume(&mut self) {
         let program = env::var("DEVICESTATE_TEST_SERVER");
-        let process = Command::new(program.as_deref().unwrap_or("redis-server"))
-            .arg(self.folder.path().join("redis.conf"))
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("redis-server must be installed");
-        self.process = Some(process);
-        wait_until("the server answers", || {
-            matches!(self.ask(&["PING"]), Ok(Value::SimpleString(_)))
-        });
+        let mut server = Command::new(program.as_deref().unwrap_or("redis-server"));
+        server.arg(self.folder.path().join("redis.conf"));
+        let is_up = || matches!(self.ask(&["PING"]), Ok(Value::SimpleString(_)));
+        self.process = Some(start(&mut server, is_up));
     }
 
     /// SIGTERM.
