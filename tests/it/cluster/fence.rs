@@ -7,7 +7,7 @@ use redis::Cmd;
 use super::users::{line, raise};
 use super::{device_within, told, LIMIT};
 use crate::alert::calls::batch;
-use crate::support::cluster::{id_of, waits_for_replicas};
+use crate::support::cluster::{id_of, move_keys, waits_for_replicas};
 use crate::support::*;
 
 /// A device whose slot is going from one node to another.
@@ -68,14 +68,6 @@ impl Move {
     }
 
     #[track_caller]
-    fn move_keys(&self, keys: &[String]) {
-        let mut migrate = command("MIGRATE");
-        migrate.arg("127.0.0.1").arg(self.to().port()).arg("");
-        migrate.arg(0).arg(5_000).arg("KEYS").arg(keys);
-        assert_eq!(self.from().connection().run(&migrate).text(), "OK");
-    }
-
-    #[track_caller]
     fn assert_new_node_waits(&self) {
         let mut con = self.to().connection();
         cmd!(con, "ASKING").text();
@@ -87,7 +79,7 @@ impl Move {
     /// The keys that are left follow, and the device goes on where it is now.
     #[track_caller]
     fn assert_arrives(&self) {
-        self.move_keys(&self.keys());
+        move_keys(self.from(), self.to(), &self.keys());
         for node in [self.to(), self.from()] {
             let mut con = node.connection();
             cmd!(con, "CLUSTER SETSLOT", &self.slot, "NODE", id_of(self.to())).text();
@@ -129,7 +121,7 @@ fn a_slot_migrated_by_a_transaction_is_left_alone_once_keys_have_gone() {
     let is_of_ann = |key: &String| key.starts_with("alerts:user:");
     let (stay, go): (Vec<_>, Vec<_>) = slot.keys().into_iter().partition(is_of_ann);
     assert_eq!(stay.len(), 1);
-    slot.move_keys(&go);
+    move_keys(slot.from(), slot.to(), &go);
     assert_eq!(batch(&mut con, "ann NOW"), None);
     slot.assert_new_node_waits();
     slot.assert_arrives();

@@ -8,7 +8,7 @@ use devicestate_core::slot::{self, Slot};
 use redis::Value;
 
 use super::{assert_half_died, id, offline, told, Over, LIMIT};
-use crate::support::cluster::{id_of, moves_slots_whole};
+use crate::support::cluster::{id_of, move_keys, moves_slots_whole};
 use crate::support::*;
 use crate::survival::size::size;
 
@@ -140,16 +140,7 @@ fn a_slot_that_moves_for_long_buries_nobody() {
     );
 
     let keys = cmd!(at_from, "CLUSTER GETKEYSINSLOT", slot, 100).texts();
-    let mut migrate = command("MIGRATE");
-    migrate
-        .arg("127.0.0.1")
-        .arg(to.port())
-        .arg("")
-        .arg(0)
-        .arg(5_000)
-        .arg("KEYS")
-        .arg(&keys);
-    at_from.run(&migrate).text();
+    move_keys(from, to, &keys);
     assert_eq!(
         heartbeat_there().expect_err("still not").code(),
         Some("TRYAGAIN")

@@ -180,6 +180,15 @@ fn redis_cli_cluster(arguments: &[&str]) -> Output {
         .expect("run redis-cli")
 }
 
+/// Moves these keys of a slot that is on its way.
+#[track_caller]
+pub fn move_keys(from: &Server, to: &Server, keys: &[String]) {
+    let mut migrate = command("MIGRATE");
+    migrate.arg("127.0.0.1").arg(to.port()).arg("");
+    migrate.arg(0).arg(5_000).arg("KEYS").arg(keys);
+    assert_eq!(from.connection().run(&migrate).text(), "OK");
+}
+
 /// Whether the server can move slots in one step: Valkey from 9 on.
 #[track_caller]
 pub fn moves_slots_whole(server: &Server) -> bool {
