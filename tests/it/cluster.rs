@@ -10,7 +10,6 @@ mod storm;
 mod users;
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use devicestate_core::slot::Slot;
@@ -110,28 +109,4 @@ fn assert_half_died(cluster: &Cluster, devices: usize) {
 fn offline(cluster: &Cluster) -> usize {
     let count = |node: &Server| cmd!(node.connection(), "DEVICE.COUNT", "OFFLINE").int();
     cluster.primaries().into_iter().map(count).sum::<i64>() as usize
-}
-
-/// Tells a load on another thread to end, also when the test panics.
-#[derive(Default)]
-struct Over(AtomicBool);
-
-impl Over {
-    fn get(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
-    }
-
-    fn set(&self) {
-        self.0.store(true, Ordering::Relaxed);
-    }
-
-    fn on_drop(&self) -> impl Drop + '_ {
-        struct Set<'a>(&'a Over);
-        impl Drop for Set<'_> {
-            fn drop(&mut self) {
-                self.0.set();
-            }
-        }
-        Set(self)
-    }
 }

@@ -6,7 +6,6 @@ mod waiting;
 pub use waiting::waiting;
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
 use redis::Connection;
@@ -109,21 +108,21 @@ fn in_resp3_the_fields_are_a_map() {
 #[test]
 fn each_event_comes_once_while_others_are_told() {
     let server = Server::start();
-    let is_over = AtomicBool::new(false);
+    let is_over = Over::default();
     let found = thread::scope(|scope| {
         let load = scope.spawn(|| {
+            let _set = is_over.on_drop();
             let mut con = server.connection();
             for round in 0..300 {
                 let id = format!("d-{}", round % 10);
                 cmd!(con, "DEVICE.HEARTBEAT", &id, "TIMEOUT", 0).items();
                 cmd!(con, "DEVICE.OFFLINE", &id).int();
             }
-            is_over.store(true, Ordering::Relaxed);
         });
         let mut con = server.connection();
         let (mut cursor, mut found) = ("0".to_owned(), Vec::new());
         loop {
-            let was_over = is_over.load(Ordering::Relaxed);
+            let was_over = is_over.is_set();
             let page = read(&mut con, &format!("COUNT 3 AFTER {cursor}"));
             if page.entries.is_empty() && was_over {
                 break;

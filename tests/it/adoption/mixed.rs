@@ -1,6 +1,5 @@
 //! The phase in which old writers still write by hand what the module has adopted.
 
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
@@ -34,12 +33,13 @@ fn old_writers_after_the_adoption_get_nobody_told_offline_who_is_not() {
     server.settle();
     let expired = Subscriber::channels(&server, &["__keyevent@0__:expired"]);
 
-    let over = AtomicBool::new(false);
+    let is_over = Over::default();
     thread::scope(|scope| {
+        let _set = is_over.on_drop();
         let server = &server;
         scope.spawn(|| {
             let mut con = server.connection();
-            while !over.load(Ordering::SeqCst) {
+            while !is_over.is_set() {
                 all(&mut con, old.iter().chain(&both).flat_map(old_beat));
                 all(
                     &mut con,
@@ -54,7 +54,7 @@ fn old_writers_after_the_adoption_get_nobody_told_offline_who_is_not() {
         // The bounded look at what must not happen: three timeouts.
         let start = now_ms();
         wait_for("three timeouts", SOON, || now_ms() > start + 3 * TIMEOUT);
-        over.store(true, Ordering::SeqCst);
+        is_over.set();
     });
     assert_eq!(events(&mut con).of_type("offline").len(), 0);
     assert_eq!(expired.count(), 0);

@@ -1,7 +1,6 @@
 //! Many clients at once: one of them raises, one of them notifies.
 
 use std::collections::BTreeSet;
-use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::thread;
 
 use super::*;
@@ -52,17 +51,17 @@ fn no_two_notifiers_get_the_same_batch() {
     for n in 0..ALERTS {
         cmd!(con, "DEVICE.REGISTER", format!("d-{n}"), "t").int();
     }
-    let raised = &AtomicBool::new(false);
+    let raised = &Over::default();
     let fetched: Vec<String> = thread::scope(|scope| {
         let mut raiser = server.connection();
         scope.spawn(move || {
+            let _set = raised.on_drop();
             for n in 0..ALERTS {
                 for user in 0..USERS {
                     let words = format!("d-{n} a-{user} WAIT 0 NOTIFY 1 u-{user}");
                     assert_eq!(raise(&mut raiser, &words), "new 1");
                 }
             }
-            raised.store(true, SeqCst);
         });
         let notifiers: Vec<_> = (0..4)
             .map(|_| {
@@ -71,7 +70,7 @@ fn no_two_notifiers_get_the_same_batch() {
                     let mut fetched = Vec::new();
                     loop {
                         // What is raised before this look is due at the next.
-                        let is_last = raised.load(SeqCst);
+                        let is_last = raised.is_set();
                         let users = due(&mut con);
                         for user in &users {
                             let words = format!("{user} LEASE 10m COUNT 3");

@@ -3,7 +3,6 @@
 mod moves;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
 use devicestate_core::slot::Slot;
@@ -94,11 +93,11 @@ fn start() -> Cluster {
 }
 
 /// Devices come, go and come back.
-fn live(cluster: &Cluster, until: &AtomicBool) {
+fn live(cluster: &Cluster, until: &Over) {
     let mut client = cluster.client();
     for round in 0.. {
         for number in 0..300 {
-            if until.load(Ordering::Relaxed) {
+            if until.is_set() {
                 return;
             }
             let id = format!("device-{number}");
@@ -119,9 +118,10 @@ fn live(cluster: &Cluster, until: &AtomicBool) {
 #[test]
 fn one_cursor_goes_round_while_slots_move() {
     let cluster = start();
-    let is_over = AtomicBool::new(false);
+    let is_over = Over::default();
     let mut consumer = Consumer::new(&cluster, "0");
     thread::scope(|scope| {
+        let _set = is_over.on_drop();
         let load = scope.spawn(|| live(&cluster, &is_over));
         let moves = scope.spawn(|| {
             for round in 0..6 {
@@ -133,7 +133,7 @@ fn one_cursor_goes_round_while_slots_move() {
             consumer.go_round(5);
         }
         moves.join().expect("the moves");
-        is_over.store(true, Ordering::Relaxed);
+        is_over.set();
         load.join().expect("the load");
     });
     let all = all_told(&cluster);

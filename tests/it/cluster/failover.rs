@@ -4,7 +4,7 @@ use std::thread;
 
 use devicestate_core::slot::{self, Slot};
 
-use super::{assert_half_died, id, last_offline_ms, offline, Over, LIMIT};
+use super::{assert_half_died, id, last_offline_ms, offline, LIMIT};
 use crate::support::*;
 use crate::survival::size::size;
 
@@ -40,7 +40,7 @@ fn devices_live_and_die(fault: impl FnOnce(&mut Cluster)) {
                     let slot = Slot::of(id(*number).as_bytes()).number();
                     usize::from(slot) * 3 / slot::COUNT == at
                 };
-                while !is_over.get() {
+                while !is_over.is_set() {
                     for number in (0..devices).step_by(2).filter(is_here) {
                         let reply = client.call(&["DEVICE.HEARTBEAT", &id(number)]);
                         assert_eq!(reply.at(0).int(), 0, "device {number} was told offline");

@@ -7,7 +7,7 @@ use devicestate_core::cluster::slots_of_myself;
 use devicestate_core::slot::{self, Slot};
 use redis::Value;
 
-use super::{assert_half_died, id, offline, told, Over, LIMIT};
+use super::{assert_half_died, id, offline, told, LIMIT};
 use crate::support::cluster::{id_of, move_keys, moves_slots_whole};
 use crate::support::*;
 use crate::survival::size::size;
@@ -32,7 +32,7 @@ fn devices_live_and_die(slots_move: impl Fn(&Cluster, usize)) -> BTreeSet<String
         let _set = is_over.on_drop();
         let load = scope.spawn(|| {
             let mut client = cluster.client();
-            while !is_over.get() {
+            while !is_over.is_set() {
                 for number in (0..devices).step_by(2) {
                     let reply = client.call(&["DEVICE.HEARTBEAT", &id(number)]);
                     assert_eq!(reply.at(0).int(), 0, "device {number} was told offline");

@@ -274,13 +274,14 @@ fn a_thousand_clients_wait_for_one_event() {
 #[test]
 fn a_consumer_that_waits_misses_nothing() {
     let server = Server::start();
-    let is_over = AtomicBool::new(false);
+    let is_over = Over::default();
     thread::scope(|scope| {
+        let _set = is_over.on_drop();
         let consumer = scope.spawn(|| {
             let mut con = server.connection();
             let (mut cursor, mut found) = ("0".to_owned(), Vec::new());
             loop {
-                let was_over = is_over.load(Ordering::Relaxed);
+                let was_over = is_over.is_set();
                 let page = read(&mut con, &format!("AFTER {cursor} COUNT 10 BLOCK 2"));
                 if page.entries.is_empty() && was_over {
                     return found;
@@ -295,7 +296,7 @@ fn a_consumer_that_waits_misses_nothing() {
             thread::sleep(Duration::from_millis(round % 4));
             cmd!(con, "DEVICE.OFFLINE", &id).int();
         }
-        is_over.store(true, Ordering::Relaxed);
+        is_over.set();
         assert_eq!(consumer.join().expect("the consumer"), whole(&mut con));
     });
 }

@@ -1,7 +1,6 @@
 //! Many devices at once: exactly those that fell silent are told, each once.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -105,12 +104,13 @@ fn a_storm_of_20_000_deaths_tells_each_once_and_lets_clients_in() {
     let seen = now_ms();
     wait_for("100 ms of silence", SOON, || now_ms() > seen + 100);
 
-    let over = AtomicBool::new(false);
+    let is_over = Over::default();
     let slowest = thread::scope(|scope| {
+        let _set = is_over.on_drop();
         let pings = scope.spawn(|| {
             let mut con = server.connection();
             let mut slowest = Duration::ZERO;
-            while !over.load(Ordering::SeqCst) {
+            while !is_over.is_set() {
                 let start = Instant::now();
                 cmd!(con, "PING").text();
                 slowest = slowest.max(start.elapsed());
@@ -118,13 +118,10 @@ fn a_storm_of_20_000_deaths_tells_each_once_and_lets_clients_in() {
             slowest
         });
         cmd!(con, "CONFIG SET devicestate.heartbeat-timeout 100").text();
-        let mut told = 0;
-        let start = Instant::now();
-        while told < MANY as i64 && start.elapsed() < SOON {
-            thread::sleep(Duration::from_millis(20));
-            told = info_number(&mut con, "timed_out");
-        }
-        over.store(true, Ordering::SeqCst);
+        wait_for("all are told", SOON, || {
+            info_number(&mut con, "timed_out") == MANY as i64
+        });
+        is_over.set();
         pings.join().expect("the pings")
     });
     // A slice of the sweeper takes 2 ms; the rest is the machine's.

@@ -2,7 +2,6 @@
 //! and in scripts, of several clients at once, through full copies in the middle, and at the end of a
 //! chain.
 
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
 use redis::{Connection, Value};
@@ -220,14 +219,15 @@ fn full_copies_in_the_middle_bring_the_same() {
             let master = lively();
             let mut con = master.connection();
             cmd!(con, "CONFIG SET repl-diskless-sync", diskless).text();
-            let stop = AtomicBool::new(false);
-            let (master, stop) = (&master, &stop);
+            let is_over = Over::default();
+            let (master, is_over) = (&master, &is_over);
             let replica = thread::scope(|scope| {
+                let _set = is_over.on_drop();
                 for client in 0..2 {
                     let mut speaker = Speaker::new(100 + 2 * seed + client);
                     let mut con = master.connection();
                     scope.spawn(move || {
-                        while !stop.load(Ordering::SeqCst) {
+                        while !is_over.is_set() {
                             speaker.turn(&mut con);
                         }
                     });
@@ -245,7 +245,7 @@ fn full_copies_in_the_middle_bring_the_same() {
                 // And once it can.
                 cmd!(con, "CLIENT KILL TYPE replica").int();
                 wait_for_sync(master, &replica);
-                stop.store(true, Ordering::SeqCst);
+                is_over.set();
                 replica
             });
             assert_eq!(full_copies(&mut con), 3);

@@ -1,7 +1,6 @@
 //! Many clients that write, remove and delete at random while CHECK walks and hands meddle: in the
 //! end every delta is the one between the two documents, and the index says the same.
 
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
 use redis::Connection;
@@ -44,12 +43,12 @@ fn document(con: &mut Connection, id: &str, part: &str) -> Map<String, Value> {
 #[test]
 fn whatever_happens_at_once_the_deltas_are_right_in_the_end() {
     let server = quick();
-    let stop = AtomicBool::new(false);
+    let is_over = &Over::default();
     thread::scope(|scope| {
+        let _set = is_over.on_drop();
         let mut walker = server.connection();
-        let stop = &stop;
         scope.spawn(move || {
-            while !stop.load(Ordering::SeqCst) {
+            while !is_over.is_set() {
                 check(&mut walker, "REPAIR");
             }
         });
@@ -67,7 +66,7 @@ fn whatever_happens_at_once_the_deltas_are_right_in_the_end() {
         for writer in writers {
             writer.join().expect("a writer");
         }
-        stop.store(true, Ordering::SeqCst);
+        is_over.set();
     });
     let mut con = server.connection();
     wait_for("all are offline", SOON, || {
