@@ -188,7 +188,9 @@ fn full(ctx: &Ctx<'_>, fleet: &Fleet, id: &str, heartbeat: Heartbeat, now: u64) 
             Err(stale) => (entered, None, Some(stale)),
         },
     };
-    let sighted = alerts::sight(ctx, fleet, found.as_ref(), None, report.as_ref());
+    let is_online = found.as_ref().is_some_and(|device| device.online);
+    let sighted = alerts::sight(ctx, fleet, found.as_ref(), None, report.as_ref())
+        .map(|sighted| sighted.returning(!is_online));
     let report = match report {
         Some(patch) => {
             let update = Update {

@@ -25,6 +25,8 @@ pub struct Sighted {
     rules: Rc<OfType>,
     /// Which rule, and what it says of which value.
     seen: Vec<(usize, Judgement, f64)>,
+    /// The device is about to come online.
+    is_returning: bool,
 }
 
 /// Looks at a report; `device` is `None` for one that is about to register.
@@ -52,7 +54,11 @@ pub fn sight(
             Found::Other(_) => not_a_number(ctx, fleet, device_type, name, bands),
         }
     }
-    (!seen.is_empty()).then_some(Sighted { rules, seen })
+    (!seen.is_empty()).then_some(Sighted {
+        rules,
+        seen,
+        is_returning: false,
+    })
 }
 
 /// A rule that can't see its value must not keep a report away, nor be silent about it.
@@ -81,6 +87,26 @@ pub fn prepare(
 }
 
 impl Sighted {
+    /// The same in the step in which the device comes online, if it does.
+    pub fn returning(self, is_returning: bool) -> Sighted {
+        Sighted {
+            is_returning,
+            ..self
+        }
+    }
+
+    /// The alert as it is when this step comes to it. One that a rule on presence raised, whose name now is
+    /// that of a rule on a value, is cleared by the online transition before.
+    fn record(&self, ctx: &Ctx<'_>, step: &Step, name: &str, now: u64) -> Result<Option<Record>> {
+        let mut record = step.records().get(ctx, name)?.record();
+        if let Some(record) = &mut record {
+            if self.is_returning && record.by == Origin::Presence {
+                record.clear(now);
+            }
+        }
+        Ok(record)
+    }
+
     fn prepare(
         &self,
         ctx: &Ctx<'_>,
@@ -94,7 +120,7 @@ impl Sighted {
             let Some((name, rule)) = self.rules.values.get(*index) else {
                 continue;
             };
-            let record = step.records().get(ctx, name)?.record();
+            let record = self.record(ctx, &step, name, now)?;
             match (judgement, record) {
                 (Judgement::Outside { severity }, record) => {
                     let raise = raise_by(rule, *severity, Origin::Value, data_of(rule, *value));

@@ -232,3 +232,24 @@ fn a_device_of_the_plain_recipe_has_the_rules_of_its_type() {
     assert_eq!(state(&mut con, "d", "gone"), "firing 1 1");
     assert_consistent(&mut con);
 }
+
+/// The rule on presence that raised it is a rule on a value by the time the device is back: what it
+/// reports is judged after the online transition, and nothing is told twice.
+#[test]
+fn an_alert_whose_rule_became_one_on_a_value_is_resolved_once() {
+    for (value, then) in [(20, "none"), (80, "firing 1 2")] {
+        let (_server, mut con) = server_with(r#"{"on":"offline"}"#);
+        cmd!(con, "DEVICE.HEARTBEAT d TIMEOUT 0").items();
+        cmd!(con, "DEVICE.OFFLINE d").int();
+        above_70(&mut con, "gone", "temp", "");
+        let report = format!(r#"{{"temp":{value}}}"#);
+        cmd!(con, "DEVICE.HEARTBEAT", "d", "REPORTED", report).items();
+        // Too soon to be told again.
+        assert_eq!(
+            announced(&mut con, "d"),
+            ["gone firing 1 1", "gone resolved 1 1"]
+        );
+        assert_eq!(state(&mut con, "d", "gone"), then);
+        assert_consistent(&mut con);
+    }
+}
