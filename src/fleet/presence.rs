@@ -261,12 +261,15 @@ pub fn set_heartbeat_key(
 }
 
 /// Renews a heartbeat key that is missing or past half of its life, or lives for ever though the
-/// device has a timeout now.
+/// device has a timeout now. One that is not wanted any more goes: nobody would keep it from expiring.
 pub fn renew_heartbeat_key(ctx: &Ctx<'_>, fleet: &Fleet, device: &Device) -> Result<()> {
+    let key = fleet.keys.heartbeat(&device.id);
     if !settings::HEARTBEAT_KEYS.is_on() {
+        if let (KeyType::String, _) = ctx.key_size(&key) {
+            ctx.write(c"DEL", &[Arg::Str(&key)])?;
+        }
         return Ok(());
     }
-    let key = fleet.keys.heartbeat(&device.id);
     let life = match device.effective_timeout(ctx, fleet).0 {
         0 => None,
         timeout => Some(timeout + HEARTBEAT_MARGIN_MS),

@@ -30,6 +30,7 @@ pub fn register(
                 let indexes = fleet.keys.of(id);
                 check_type_keys(ctx, indexes, &device.device_type)?;
                 check_type_keys(ctx, indexes, device_type)?;
+                expect(ctx, &fleet.keys.heartbeat(id), KeyType::String)?;
             }
             adopt_if_needed(ctx, fleet, &mut device, now)?;
             change_type(ctx, fleet, &mut device, device_type, now)?;
@@ -175,6 +176,7 @@ fn change_type(
     if device.online {
         // The new type may have another timeout.
         fleet.schedule(ctx, device, now);
+        presence::renew_heartbeat_key(ctx, fleet, device)?;
     }
     Ok(())
 }

@@ -29,7 +29,8 @@ pub static AUTO_REGISTER: Switch = Switch::new("auto-register", true);
 /// How many devices may be registered; 0: any number.
 pub static MAX_DEVICES: Number = Number::count("max-devices", 0, 0, u32::MAX as u64);
 /// Whether `device:heartbeat:<id>` exists while a device is online.
-pub static HEARTBEAT_KEYS: Switch = Switch::new("heartbeat-keys", true);
+pub static HEARTBEAT_KEYS: Switch =
+    Switch::new("heartbeat-keys", true).on_change(super::look_at_all);
 /// Whether shadows keep a timestamp for each leaf.
 pub static SHADOW_METADATA: Switch = Switch::new("shadow-metadata", true);
 /// About how many entries the history of a device keeps; 0: none is written.
@@ -201,6 +202,7 @@ pub struct Switch {
     name: &'static str,
     default: bool,
     value: AtomicBool,
+    on_change: fn(),
 }
 
 impl Switch {
@@ -209,7 +211,12 @@ impl Switch {
             name,
             default,
             value: AtomicBool::new(default),
+            on_change: || {},
         }
+    }
+
+    const fn on_change(self, on_change: fn()) -> Switch {
+        Switch { on_change, ..self }
     }
 
     pub fn is_on(&self) -> bool {
@@ -229,6 +236,7 @@ impl Setting for Switch {
             _ => return Err(format!("{} must be yes or no", self.name)),
         };
         self.value.store(on, Relaxed);
+        (self.on_change)();
         Ok(())
     }
 

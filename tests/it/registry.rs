@@ -142,6 +142,31 @@ fn a_device_takes_on_the_timeout_of_its_new_type_at_once() {
     assert!(is_online(&mut con, "own"));
 }
 
+/// Else its key would expire while the device lives.
+#[test]
+fn a_heartbeat_key_lives_as_long_as_the_timeout_of_the_new_type_wants() {
+    let server = quick();
+    let mut con = server.connection();
+    cmd!(con, "DEVICE.TYPE.SET wired TIMEOUT 0").text();
+    cmd!(con, "DEVICE.TYPE.SET slow TIMEOUT 7d").text();
+    const DAY: i64 = 86_400_000;
+    for (device_type, lives) in [("wired", -1..=-1), ("slow", 7 * DAY..=8 * DAY)] {
+        beat(&mut con, "d");
+        cmd!(con, "DEVICE.REGISTER d", device_type).int();
+        let left = cmd!(con, "PTTL device:heartbeat:d").int();
+        assert!(lives.contains(&left), "{device_type}: {left}");
+        cmd!(con, "DEVICE.REGISTER d unknown").int();
+    }
+    cmd!(con, "DEL device:heartbeat:d").int();
+    cmd!(con, "SADD device:heartbeat:d x").int();
+    let line = ["DEVICE.REGISTER", "d", "wired"];
+    expect_error(&mut con, &line, "WRONGTYPE", "device:heartbeat:d");
+    assert_eq!(
+        field(&mut con, "d", "device_type").as_deref(),
+        Some("unknown")
+    );
+}
+
 #[test]
 fn metadata_is_stored_replaced_and_kept() {
     let server = Server::start();

@@ -1,5 +1,7 @@
 //! What the settings do.
 
+use redis::Connection;
+
 use std::process::Command;
 
 use super::{shown, SETTINGS};
@@ -85,6 +87,21 @@ fn without_heartbeat_keys_there_are_none_and_no_expired_notification() {
         messages.iter().all(|m| m.channel == "devices:presence"),
         "{messages:?}"
     );
+}
+
+/// Left behind, they would expire a day later while their devices live.
+#[test]
+fn heartbeat_keys_go_when_they_are_switched_off_and_come_back() {
+    let server = Server::start();
+    let mut con = server.connection();
+    cmd!(con, "DEVICE.HEARTBEAT d").items();
+    cmd!(con, "DEVICE.HEARTBEAT wired TIMEOUT 0").items();
+    let keys = |con: &mut Connection| cmd!(con, "KEYS", "device:heartbeat:*").items().len();
+    for (switch, left) in [("no", 0), ("yes", 2)] {
+        cmd!(con, "CONFIG SET devicestate.heartbeat-keys", switch).text();
+        wait_for(switch, SOON, || keys(&mut con) == left);
+    }
+    assert!(is_online(&mut con, "d"));
 }
 
 #[test]
