@@ -123,7 +123,7 @@ struct Changes;
 impl Listener for Changes {
     fn key_changed(ctx: &Ctx<'_>, event: &str, key: &[u8]) {
         fleet::with(|fleet| {
-            fleet.key_changed(event, key);
+            fleet.key_changed(ctx, event, key);
             fleet.events_changed(ctx, key);
         });
     }

@@ -83,7 +83,7 @@ impl Command for QueueAdd {
         let id = queue::add(ctx, key, &message, ctx.now_ms())?;
         if ctx.selected_db() == 0 {
             // It may be the queue of a device's commands, or a stream of events.
-            fleet.key_changed("xadd", key.bytes());
+            fleet.key_changed(ctx, "xadd", key.bytes());
             fleet.events_changed(ctx, key.bytes());
         }
         ctx.reply_bytes(id.text().bytes());

@@ -36,11 +36,12 @@ use std::cell::{Cell, RefCell};
 use std::collections::HashSet;
 
 use devicestate_core::deadlines::Deadlines;
+use devicestate_core::name;
 use devicestate_core::presence::{Deaf, Hearing, TickClock};
 use devicestate_core::slot::Slot;
 
 use crate::store::events::Replaced;
-use crate::store::{monotonic_ms, RString};
+use crate::store::{monotonic_ms, Ctx, RString, TimerId};
 
 use known::Known;
 
@@ -212,7 +213,7 @@ impl Fleet {
 
     /// Other hands changed a key, or the server expired or evicted it. A device whose hash they touched is
     /// looked at afresh, by the sweeper or by its next heartbeat.
-    pub fn key_changed(&self, event: &str, key: &[u8]) {
+    pub fn key_changed(&self, ctx: &Ctx<'_>, event: &str, key: &[u8]) {
         let role = self.keys.role(key);
         match role {
             Some(keys::Role::Types) => {
@@ -230,7 +231,7 @@ impl Fleet {
             }
             _ => {}
         }
-        if matches!(self.hearing().deaf(), Some(Deaf::Loading | Deaf::Replica)) {
+        if self.is_filled_by_others(ctx) {
             // Everything is looked at afterwards.
             return;
         }
@@ -266,7 +267,8 @@ impl Fleet {
             }
             _ => return,
         };
-        let Ok(id) = std::str::from_utf8(id) else {
+        // A hash of another name is no device's, and no heartbeat will ever ask for it.
+        let Ok(id) = name::check(id) else {
             return;
         };
         if is_state {
@@ -277,6 +279,15 @@ impl Fleet {
         } else if self.deadlines.borrow().contains(id) {
             // Of a stranger's key nobody will ask.
             self.expired_by_server.borrow_mut().insert(id.to_owned());
+        }
+    }
+
+    /// Whether the keys come from a file or a master. The hearing alone does not say: it comes back with
+    /// the next tick, and clients may write before.
+    fn is_filled_by_others(&self, ctx: &Ctx<'_>) -> bool {
+        matches!(self.hearing().deaf(), Some(Deaf::Loading | Deaf::Replica)) && {
+            let flags = ctx.flags();
+            flags.is_loading() || !flags.is_master()
         }
     }
 

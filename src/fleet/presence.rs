@@ -163,7 +163,7 @@ pub fn go_offline(
         &[Arg::Str(&indexes.offline), device.last_seen.into(), id],
     )?;
     ctx.write(c"DEL", &[Arg::Str(&touched.heartbeat)])?;
-    fleet.deadlines.borrow_mut().remove(&device.id);
+    fleet.forget_deadline(&device.id);
 
     fleet.stats.went_offline.add(1);
     record(ctx, fleet, device, reason, now);
@@ -301,8 +301,24 @@ impl Fleet {
 
     /// The same when the deadline is known. `device` is as its hash says.
     pub(super) fn note_deadline(&self, device: &Device, deadline: Option<u64>) {
+        // What other hands did to the hash has still to be looked at.
+        let deadline = if self.is_suspect(&device.id) {
+            Some(0)
+        } else {
+            deadline
+        };
         let mut deadlines = self.deadlines.borrow_mut();
         deadlines.schedule_seen(&device.id, deadline, device.last_seen);
+    }
+
+    /// A device is not online, or is no more.
+    pub(super) fn forget_deadline(&self, id: &str) {
+        let mut deadlines = self.deadlines.borrow_mut();
+        match self.is_suspect(id) {
+            // As above.
+            true => deadlines.schedule(id, Some(0)),
+            false => _ = deadlines.remove(id),
+        }
     }
 
     /// Whether an online device is past its deadline, and the server was there to hear it.

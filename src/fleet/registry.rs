@@ -253,7 +253,7 @@ pub fn index(ctx: &Ctx<'_>, fleet: &Fleet, device: &Device, now: u64) -> Result<
             &[Arg::Str(&indexes.offline), device.last_seen.into(), member],
         )?;
         ctx.write(c"DEL", &[Arg::Str(&heartbeat)])?;
-        fleet.deadlines.borrow_mut().remove(&device.id);
+        fleet.forget_deadline(&device.id);
     }
     Ok(())
 }
@@ -311,7 +311,7 @@ pub fn remove(
         ctx.write(c"SREM", &[Arg::Str(&indexes.registered), member])?;
         ctx.write(c"SREM", &[Arg::Str(&indexes.of_type(device_type)), member])?;
         ctx.write(c"ZREM", &[Arg::Str(&indexes.offline), member])?;
-        fleet.deadlines.borrow_mut().remove(id);
+        fleet.forget_deadline(id);
         fleet.stats.removed.add(1);
         events::signal(ctx, &device, c"device.removed");
         block_for(ctx, fleet, id, block)?;

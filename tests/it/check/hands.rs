@@ -124,6 +124,82 @@ fn a_restored_hash_is_found_and_told_when_it_dies() {
     clean(&check(&mut con, "").0);
 }
 
+/// The sweeper has not looked yet when the device speaks up, or says goodbye: it looks all the same.
+#[test]
+fn a_restored_hash_is_found_when_its_device_is_faster() {
+    let server = quick();
+    let mut con = server.connection();
+    for (id, says) in [
+        ("d", "DEVICE.HEARTBEAT d TIMEOUT 0"),
+        ("e", "DEVICE.OFFLINE e"),
+    ] {
+        let key = format!("device:state:{id}");
+        cmd!(con, "DEVICE.REGISTER", id, "sensor").int();
+        cmd!(con, "DEVICE.HEARTBEAT", id).items();
+        cmd!(con, "COPY", &key, "saved", "REPLACE").int();
+        cmd!(con, "DEVICE.REMOVE", id).int();
+        let copy = format!("COPY saved {key}");
+        let lines = ["MULTI", &copy, says, "EXEC"];
+        all(&mut con, lines.map(str::to_owned));
+    }
+    wait_until_consistent(&mut con);
+    assert_eq!(
+        cmd!(con, "DEVICE.LIST TYPE sensor").at(1).sorted(),
+        ["d", "e"]
+    );
+    // Nothing of it is left to be looked at.
+    cmd!(con, "DEVICE.REMOVE d").int();
+    cmd!(con, "DEVICE.REMOVE e").int();
+    wait_for("nobody is known", SOON, || {
+        info_number(&mut con, "deadline_index_devices") == 0
+    });
+}
+
+/// What a heartbeat notes of a device is not believed when the hash is written by hand before the first
+/// tick of the timer.
+#[test]
+fn a_version_written_by_hand_right_after_a_load_counts() {
+    let server = quick();
+    let mut con = server.connection();
+    cmd!(con, "DEVICE.HEARTBEAT d TIMEOUT 1h").items();
+    for version in 41..51 {
+        let lines = [
+            "DEBUG RELOAD".to_owned(),
+            "DEVICE.HEARTBEAT d".to_owned(),
+            format!("HSET device:state:d version {version}"),
+        ];
+        all(&mut con, lines);
+        wait_for("the version is told", SOON, || {
+            beat(&mut con, "d") == [0, 1, version]
+        });
+    }
+}
+
+/// Other programs may have keys that begin as those of devices do.
+#[test]
+fn names_that_no_device_can_have_are_not_kept() {
+    let server = quick();
+    let mut con = server.connection();
+    let used = |con: &mut Connection| {
+        let text = cmd!(con, "INFO memory").text();
+        let line = text
+            .lines()
+            .find_map(|line| line.strip_prefix("used_memory:"));
+        line.and_then(|bytes| bytes.trim().parse::<i64>().ok())
+            .expect("a number")
+    };
+    let round = |con: &mut Connection, round: usize| {
+        let key = |n: usize| format!("device:state:{{{}}}{round}:{n}", "x".repeat(100));
+        all(con, (0..10_000).map(|n| format!("HSET {} a 1", key(n))));
+        all(con, (0..10_000).map(|n| format!("DEL {}", key(n))));
+    };
+    round(&mut con, 0);
+    let before = used(&mut con);
+    (1..5).for_each(|n| round(&mut con, n));
+    let grown = used(&mut con) - before;
+    assert!(grown < 1_000_000, "{grown}");
+}
+
 #[test]
 fn a_hash_renamed_onto_another_id_is_no_device() {
     let server = quick();
