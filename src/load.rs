@@ -168,7 +168,7 @@ impl Listener for Changes {
 
     fn runs(ctx: &Ctx<'_>) {
         fleet::with(|fleet| {
-            fleet.start_ticking(ctx);
+            fleet.keep_ticking(ctx);
             event_log::notice_slots(ctx, fleet);
         });
     }

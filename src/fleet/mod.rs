@@ -72,6 +72,8 @@ pub struct Fleet {
     hearing: Cell<Hearing>,
     tick_clock: Cell<TickClock>,
     is_ticking: Cell<bool>,
+    /// The timer of the next tick; `None` where clients have their turn first.
+    tick_timer: Cell<Option<TimerId>>,
     reconciler: RefCell<reconciler::Reconciler>,
     /// The server evicted keys: indexes no longer agree with hashes until everything was checked.
     check_is_wanted: Cell<bool>,
@@ -109,6 +111,7 @@ pub fn start(is_cluster: bool) {
         hearing: Cell::new(Hearing::starting()),
         tick_clock: Cell::new(TickClock::default()),
         is_ticking: Cell::new(false),
+        tick_timer: Cell::default(),
         reconciler: RefCell::default(),
         check_is_wanted: Cell::new(false),
         slots: slots::Slots::default(),
@@ -197,11 +200,16 @@ impl Fleet {
     }
 
     /// A device seems overdue. Before anybody says so: if the sweeper's tick is late, the server
-    /// stood still, and this message waited in its socket meanwhile.
-    fn notice_stall(&self, now: u64) {
-        if self.tick_clock.get().is_late(monotonic_ms()) {
-            self.update_hearing(|hearing| hearing.was_deaf(Deaf::Stalled, now));
-        }
+    /// stood still, and this message waited in its socket meanwhile; and if the clock jumped since that
+    /// tick, the next one will say so.
+    fn notice_deaf_time(&self, now: u64) {
+        let (clock, monotonic) = (self.tick_clock.get(), monotonic_ms());
+        let why = match (clock.is_late(monotonic), clock.has_jumped(now, monotonic)) {
+            (true, _) => Deaf::Stalled,
+            (false, true) => Deaf::ClockJumped,
+            (false, false) => return,
+        };
+        self.update_hearing(|hearing| hearing.was_deaf(why, now));
     }
 
     fn update_hearing<T>(&self, update: impl FnOnce(&mut Hearing) -> T) -> T {

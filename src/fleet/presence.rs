@@ -328,7 +328,7 @@ impl Fleet {
         if !online.is_due(now, &self.hearing_of(&device.id), grace) {
             return false;
         }
-        self.notice_stall(now);
+        self.notice_deaf_time(now);
         online.is_due(now, &self.hearing_of(&device.id), grace)
     }
 }

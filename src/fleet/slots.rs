@@ -152,6 +152,12 @@ impl Fleet {
         hearing
     }
 
+    /// What a slot's deaf time ended by may be a clock that was set back since: it ends now at the latest.
+    pub(super) fn slots_settled_by(&self, now: u64) {
+        let mut moved = self.slots.moved.borrow_mut();
+        moved.values_mut().for_each(|at| *at = now.min(*at));
+    }
+
     /// A number that is another one when the slots are, which are asked for: `afresh`, or as they were
     /// lately.
     pub(super) fn slots_revision(&self, ctx: &Ctx<'_>, afresh: bool) -> u64 {

@@ -10,6 +10,7 @@ use super::departures::Departures;
 use super::device::Found;
 use super::neighbours::Neighbours;
 use super::{check, presence, registry, settings, shadow, Device, Error, Fleet, Known, Result};
+use crate::queue;
 use crate::store::{guarded, monotonic_ms, monotonic_us, Ctx, Level, OnTimer};
 
 /// The longest pause between two ticks, in milliseconds.
@@ -25,28 +26,41 @@ pub struct Tick;
 impl OnTimer for Tick {
     fn on_timer(ctx: &Ctx<'_>) {
         ctx.select_db(0);
+        super::with(|fleet| fleet.tick_timer.set(None));
         // A panic must not stop the clock.
         let delay = guarded(|| super::with(|fleet| fleet.tick(ctx)))
             .flatten()
             .unwrap_or(TICK_MS);
-        super::with(|fleet| fleet.expect_tick(delay));
-        match delay {
-            0 => ctx.run_after_clients::<Tick>(),
-            delay => {
-                ctx.arm_timer::<Tick>(delay);
+        super::with(|fleet| {
+            fleet.expect_tick(delay);
+            match delay {
+                0 => ctx.run_after_clients::<Tick>(),
+                delay => fleet.arm_tick(ctx, delay),
             }
-        }
+        });
     }
 }
 
 impl Fleet {
     /// Starts the clock, unless it runs. Not while the module is being loaded: the server could not
     /// take back a load that it finds fault with.
-    pub fn start_ticking(&self, ctx: &Ctx<'_>) {
+    ///
+    /// A clock that stands is wound again: the server's timers go by the wall clock, and where that is set
+    /// back, one that is armed would fire when the old time comes again.
+    pub fn keep_ticking(&self, ctx: &Ctx<'_>) {
         if !self.is_ticking.replace(true) {
             self.expect_tick(TICK_MS);
-            ctx.arm_timer::<Tick>(TICK_MS);
+            self.arm_tick(ctx, TICK_MS);
+        } else if self.tick_clock.get().is_late(monotonic_ms()) {
+            if let Some(timer) = self.tick_timer.take() {
+                ctx.disarm_timer(timer);
+                self.arm_tick(ctx, 1);
+            }
         }
+    }
+
+    fn arm_tick(&self, ctx: &Ctx<'_>, delay: u64) {
+        self.tick_timer.set(Some(ctx.arm_timer::<Tick>(delay)));
     }
 
     pub fn is_ticking(&self) -> bool {
@@ -98,6 +112,19 @@ impl Fleet {
         let is_late = clock.is_late(monotonic);
         let jumped = clock.jumped(now, monotonic);
         self.tick_clock.set(clock);
+        if jumped {
+            ctx.log(
+                Level::Warning,
+                "the wall clock jumped; every timeout starts anew",
+            );
+            // The deadlines are those of the old clock, also where nobody may be told now.
+            self.deadlines.borrow_mut().look_at_all();
+            self.alert_deadlines.borrow_mut().look_at_all();
+            self.clock_steps_back.set(0);
+            self.slots_settled_by(now);
+            self.event_log.clock_jumped(ctx);
+            queue::clock_jumped(ctx);
+        }
 
         let was = self.hearing().deaf();
         if let Some((why, detail)) = self.deaf_now(ctx) {
@@ -120,13 +147,6 @@ impl Fleet {
         }
         if jumped {
             self.update_hearing(|hearing| hearing.go_deaf(Deaf::ClockJumped));
-            ctx.log(
-                Level::Warning,
-                "the wall clock jumped; every timeout starts anew",
-            );
-            self.deadlines.borrow_mut().look_at_all();
-            self.alert_deadlines.borrow_mut().look_at_all();
-            self.clock_steps_back.set(0);
         }
         if was == Some(Deaf::WritesRefused) {
             ctx.log(Level::Notice, "writes are accepted again");

@@ -45,6 +45,11 @@ pub fn end() {
     memory::forget_all();
 }
 
+/// The timer of those who wait was armed by another clock than the one by which it would fire.
+pub fn clock_jumped(ctx: &Ctx<'_>) {
+    wake::look_at_all_again(ctx);
+}
+
 /// The data set or the role of this server changed.
 pub fn forget_all(ctx: &Ctx<'_>) {
     memory::forget_all();

@@ -2,6 +2,7 @@
 //! be told offline because of it, and whoever really stopped must be told all the same.
 
 pub mod beaters;
+mod clock;
 mod refused_writes;
 
 use std::time::Duration;

@@ -98,7 +98,8 @@ impl Hearing {
             return false;
         }
         self.ended = now;
-        if self.restarting {
+        if self.restarting || self.restart_ended > now {
+            // By a clock that was set back since, what is left of the grace can't be told: it begins anew.
             self.restart_ended = now;
         }
         std::mem::take(&mut self.restarting)
@@ -184,13 +185,19 @@ impl TickClock {
             .is_some_and(|expected| monotonic > expected.saturating_add(LATE_TICK_MS))
     }
 
-    /// Reads both clocks; tells whether the wall clock jumped since the last reading.
-    pub fn jumped(&mut self, wall: u64, monotonic: u64) -> bool {
-        let last = self.last.replace((wall, monotonic));
-        last.is_some_and(|(wall_before, monotonic_before)| {
+    /// Whether the wall clock jumped since the last tick.
+    pub fn has_jumped(&self, wall: u64, monotonic: u64) -> bool {
+        self.last.is_some_and(|(wall_before, monotonic_before)| {
             let should = wall_before.saturating_add(monotonic.saturating_sub(monotonic_before));
             should.abs_diff(wall) > CLOCK_JUMP_MS
         })
+    }
+
+    /// The same at a tick, which is the last one from now on.
+    pub fn jumped(&mut self, wall: u64, monotonic: u64) -> bool {
+        let has_jumped = self.has_jumped(wall, monotonic);
+        self.last = Some((wall, monotonic));
+        has_jumped
     }
 }
 
@@ -314,6 +321,18 @@ mod tests {
         );
     }
 
+    /// The grace of a start must not last until the old time comes again.
+    #[test]
+    fn a_clock_that_is_set_back_after_a_start_holds_nobody_for_long() {
+        let mut h = Hearing::starting();
+        assert!(h.hear(3_600_000));
+        h.was_deaf(Deaf::ClockJumped, 100_000);
+        assert_eq!(
+            online(100_000, 1_000).deadline(100_000, &h, GRACE),
+            Some(130_000)
+        );
+    }
+
     #[test]
     fn a_small_step_back_does_not_bury_anyone() {
         assert_eq!(
@@ -338,7 +357,8 @@ mod tests {
         assert!(!clock.jumped(50_000, 1_000));
         assert!(!clock.jumped(60_000, 11_000));
         assert!(!clock.jumped(60_000, 16_000), "5 s apart is still no jump");
-        assert!(clock.jumped(65_999, 27_000));
+        assert!(clock.has_jumped(65_999, 27_000));
+        assert!(clock.jumped(65_999, 27_000), "asking before does not tell");
         assert!(clock.jumped(1_000, 27_001), "backwards");
         assert!(!clock.jumped(1_001, 27_002), "told once");
     }

@@ -80,6 +80,15 @@ impl EventLog {
         waiting.has_news = true;
         waiting.arm(ctx);
     }
+
+    /// The timer was armed by another clock than the one by which it would fire.
+    pub fn clock_jumped(&self, ctx: &Ctx<'_>) {
+        let mut waiting = self.waiting.borrow_mut();
+        if let Some((timer, _)) = waiting.timer.take() {
+            ctx.disarm_timer(timer);
+        }
+        waiting.arm(ctx);
+    }
 }
 
 /// Lets the client wait for what comes behind its cursor, for at most `timeout_ms` (0: for ever).

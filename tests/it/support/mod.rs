@@ -8,6 +8,7 @@
 
 pub mod broker;
 pub mod client;
+pub mod clock;
 pub mod cluster;
 pub mod events;
 pub mod module;
@@ -25,6 +26,7 @@ pub mod wait;
 
 pub use broker::Mosquitto;
 pub(crate) use client::{cmd, command, expect_error, now_ms, Raw, Reply, Run};
+pub use clock::WallClock;
 pub use cluster::{Cluster, ClusterClient};
 pub use events::{events, events_of, stream, Event, Events};
 pub use over::Over;

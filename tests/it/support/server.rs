@@ -48,6 +48,7 @@ pub struct Builder {
     config: Vec<(String, String)>,
     with_module: bool,
     module_args: Vec<String>,
+    env: Vec<(String, String)>,
 }
 
 impl Builder {
@@ -68,6 +69,12 @@ impl Builder {
     /// Another program than the one under test.
     pub fn program(mut self, program: impl Into<String>) -> Builder {
         self.program = program.into();
+        self
+    }
+
+    /// A variable of the environment in which it runs.
+    pub fn env(mut self, name: &str, value: impl ToString) -> Builder {
+        self.env.push((name.to_owned(), value.to_string()));
         self
     }
 
@@ -162,6 +169,7 @@ impl Server {
             config: Vec::new(),
             with_module: true,
             module_args: Vec::new(),
+            env: Vec::new(),
         }
     }
 
@@ -344,6 +352,7 @@ impl Server {
         let started = Command::new(program)
             .arg(&conf)
             .args(words)
+            .envs(self.builder.env.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null())
             .stdout(printed.try_clone().expect("share server.out"))
             .stderr(printed)
