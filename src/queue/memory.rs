@@ -27,8 +27,25 @@ pub struct Known {
     pub has_our_dead: bool,
     /// How many consumers were left after those without messages were removed.
     pub consumers_left: u64,
-    /// When the queue was found full: its oldest entry, and when the next of the oldest ones expires.
-    pub full: Option<(Id, u64)>,
+    /// The queue was found full, and nothing in it to make room.
+    pub full: Option<Full>,
+}
+
+/// A queue in which nothing was found to have expired that could go.
+#[derive(Clone, Copy)]
+pub struct Full {
+    pub extent: Extent,
+    /// When the next of the oldest messages expires, or comes back from who had it then.
+    pub until: u64,
+}
+
+/// As long as this stays the same, no entry came and none went: a new one has a higher id than any
+/// before.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Extent {
+    pub oldest: Id,
+    pub newest: Id,
+    pub length: u64,
 }
 
 /// Queues of which nothing is pending may be forgotten when there are more than so many.

@@ -127,6 +127,51 @@ fn a_full_queue_makes_room_of_what_expired() {
     expect_refusal(con, &full, "QUEUEFULL", "");
 }
 
+/// What was found while a queue was full was believed as long as its oldest message stayed.
+#[test]
+fn a_full_queue_is_looked_at_again_when_others_fill_it() {
+    let server = Server::start();
+    let mut con = server.connection();
+    let con = &mut con;
+    let full = ["QUEUE.ADD", "q", "C", "MAXLEN", "2"];
+    for (option, command) in [("TTL 50", ""), ("", "50")] {
+        cmd!(con, "FLUSHALL").text();
+        add(con, "q", "A", "");
+        let second = add(con, "q", "B", "");
+        expect_refusal(con, &full, "QUEUEFULL", "");
+        number_of(con, &format!("ACK q {second}"));
+        if command.is_empty() {
+            add(con, "q", "D", &format!("{option} MAXLEN 2"));
+        } else {
+            // Hands that do not know of queues.
+            cmd!(con, "XADD", "q", "*", "b", "D", "x", now_ms() + 50).text();
+        }
+        let until = now_ms() + 50;
+        wait_for("it expires", SOON, || now_ms() > until);
+        add(con, "q", "E", "MAXLEN 2");
+        assert_eq!(get(con, "q w COUNT 9"), bodies(&[("A", 1), ("E", 1)]));
+    }
+}
+
+/// A lease of an expired message keeps its place, until it ends or is made shorter.
+#[test]
+fn a_full_queue_makes_room_when_a_lease_of_what_expired_is_made_shorter() {
+    let server = Server::start();
+    let mut con = server.connection();
+    let con = &mut con;
+    let id = add(con, "q", "A", "TTL 100");
+    let until = now_ms() + 100;
+    take(con, "q w LEASE 1h");
+    wait_for("it expires", SOON, || now_ms() > until);
+    let full = ["QUEUE.ADD", "q", "B", "MAXLEN", "1"];
+    expect_refusal(con, &full, "QUEUEFULL", "");
+    assert_eq!(number_of(con, &format!("TOUCH q w 1 {id}")), 1);
+    wait_for_the_clock();
+    wait_for("there is room", SOON, || {
+        try_queue(con, "ADD q B MAXLEN 1").is_ok()
+    });
+}
+
 /// Names that change do not fill the group.
 #[test]
 fn workers_that_are_gone_are_forgotten() {
