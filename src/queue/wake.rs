@@ -48,6 +48,15 @@ impl Wake {
         }
     }
 
+    /// The same for a queue that was looked at just now. An alarm that is due stays: it has not rung yet,
+    /// and what it is for may still be there, whatever comes later.
+    fn set_next(&mut self, name: &Name, at: Option<u64>, now: u64) {
+        let alarm = self.waited.get(name).and_then(|waited| waited.alarm);
+        if alarm.is_none_or(|due| due > now) {
+            self.set(name, at);
+        }
+    }
+
     /// Arms the timer for the earliest alarm, if it is not.
     fn arm(&mut self, ctx: &Ctx<'_>) {
         let Some((earliest, _)) = self.alarms.first() else {
@@ -71,10 +80,11 @@ pub fn is_waited(db: i32, key: &[u8]) -> bool {
     })
 }
 
-/// Those who wait for this queue look again at this moment; `None`: not by the clock.
+/// Those who wait for this queue look again at this moment, or at once if an alarm is due already;
+/// `None`: not by the clock.
 pub fn set_alarm(ctx: &Ctx<'_>, db: i32, key: &[u8], at: Option<u64>) {
     WAKE.with_borrow_mut(|wake| {
-        wake.set(&(db, Box::from(key)), at);
+        wake.set_next(&(db, Box::from(key)), at, ctx.now_ms());
         wake.arm(ctx);
     });
 }
@@ -155,7 +165,7 @@ pub fn block<W: Waiting>(
     let name: Name = (ctx.selected_db(), Box::from(key.bytes()));
     WAKE.with_borrow_mut(|wake| {
         wake.waited.entry(name.clone()).or_default().clients += 1;
-        wake.set(&name, look_again_at);
+        wake.set_next(&name, look_again_at, ctx.now_ms());
         wake.arm(ctx);
     });
     let waiter = Blocked {
