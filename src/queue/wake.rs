@@ -57,6 +57,16 @@ impl Wake {
         }
     }
 
+    /// Takes the alarms that are due.
+    fn take_due(&mut self, now: u64) -> Vec<Name> {
+        let due = self.alarms.iter().take_while(|(at, _)| *at <= now);
+        let names: Vec<Name> = due.map(|(_, name)| name.clone()).collect();
+        for name in &names {
+            self.set(name, None);
+        }
+        names
+    }
+
     /// Arms the timer for the earliest alarm, if it is not.
     fn arm(&mut self, ctx: &Ctx<'_>) {
         let Some((earliest, _)) = self.alarms.first() else {
@@ -124,25 +134,20 @@ impl OnTimer for Ring {
         let names = WAKE.with_borrow_mut(|wake| {
             // The one that fires now.
             wake.timer = None;
-            let first = wake.alarms.first();
-            // Whoever is woken writes.
-            if first.is_some_and(|(_, name)| !may_write(ctx, name)) {
-                let at = now.saturating_add(TRY_AGAIN_MS);
-                wake.timer = Some((ctx.arm_timer::<Ring>(TRY_AGAIN_MS), at));
-                return Vec::new();
-            }
-            let due = wake.alarms.iter().take_while(|(at, _)| *at <= now);
-            let names: Vec<Name> = due.map(|(_, name)| name.clone()).collect();
-            for name in &names {
-                wake.set(name, None);
-            }
-            wake.arm(ctx);
-            names
+            wake.take_due(now)
         });
-        for (db, key) in names {
-            ctx.select_db(db);
-            ctx.signal_ready(&RString::new(&key));
+        // Nothing is borrowed while the server is asked: a key whose time is over goes by that, and its
+        // queue is forgotten.
+        for name in names {
+            // Whoever is woken writes.
+            if may_write(ctx, &name) {
+                ctx.signal_ready(&RString::new(&name.1));
+            } else {
+                let at = Some(now.saturating_add(TRY_AGAIN_MS));
+                WAKE.with_borrow_mut(|wake| wake.set_next(&name, at, now));
+            }
         }
+        WAKE.with_borrow_mut(|wake| wake.arm(ctx));
     }
 }
 
