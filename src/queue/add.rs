@@ -5,8 +5,8 @@ use devicestate_core::queue::pending::Holder;
 use devicestate_core::queue::Id;
 
 use super::groups::{self, DEAD};
-use super::memory::{Extent, Full};
-use super::open::{is_stream, open_stream, wrong_type, Look, Queue};
+use super::memory::{self, Extent, Full};
+use super::open::{check_groups, is_stream, open_stream, wrong_type, Look, Queue};
 use crate::fleet::{self, Error, Result};
 use crate::store::{named, pair, Ctx, RString};
 
@@ -25,11 +25,11 @@ pub struct NewMessage<'a> {
 /// Appends a message and returns its id. It refuses where the queue is full: nothing is trimmed but
 /// what has expired.
 pub fn add(ctx: &Ctx<'_>, key: &RString, message: &NewMessage<'_>, now: u64) -> Result<Id> {
-    let must_look = message.delay_ms > 0 || message.maxlen.is_some();
-    if must_look && is_stream(ctx, key)? {
-        if message.delay_ms > 0 {
-            // The groups may be others', and then nothing is to be written.
-            Queue::open(ctx, key, Look::NowAndThen)?;
+    // The groups may be others', and then nothing is to be written.
+    let must_check = !memory::is_checked(ctx.selected_db(), key.bytes());
+    if (must_check || message.maxlen.is_some()) && is_stream(ctx, key)? {
+        if must_check {
+            check_groups(ctx, key)?;
         }
         if let Some(maxlen) = message.maxlen {
             make_room(ctx, key, maxlen, now)?;

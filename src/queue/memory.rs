@@ -54,19 +54,30 @@ const KEEP: usize = 10_000;
 /// Where something stays between commands. It is empty while a command has what was in it, and nobody
 /// finds it again once the queue is forgotten.
 #[derive(Clone, Default)]
-pub struct Place(Rc<Cell<Option<Box<Known>>>>);
+pub struct Place(Rc<Kept>);
+
+#[derive(Default)]
+struct Kept {
+    known: Cell<Option<Box<Known>>>,
+    /// The groups were seen to be ours, or not to be there.
+    is_checked: Cell<bool>,
+}
 
 impl Place {
     pub fn take(&self) -> Option<Box<Known>> {
-        self.0.take()
+        self.0.known.take()
+    }
+
+    pub fn note_checked(&self) {
+        self.0.is_checked.set(true);
     }
 
     fn has_pending(&self) -> bool {
-        let known = self.0.take();
+        let known = self.0.known.take();
         let has_pending = known
             .as_ref()
             .is_some_and(|known| !known.pending.is_empty());
-        self.0.set(known);
+        self.0.known.set(known);
         has_pending
     }
 }
@@ -87,6 +98,10 @@ impl Lent {
             place,
             is_spoiled: false,
         }
+    }
+
+    pub fn note_checked(&self) {
+        self.place.note_checked();
     }
 }
 
@@ -110,7 +125,7 @@ impl DerefMut for Lent {
 impl Drop for Lent {
     fn drop(&mut self) {
         if !self.is_spoiled && !std::thread::panicking() {
-            self.place.0.set(self.known.take());
+            self.place.0.known.set(self.known.take());
         }
     }
 }
@@ -157,6 +172,15 @@ pub fn is_master(ctx: &Ctx<'_>) -> bool {
     MEMORY.with_borrow_mut(|memory| {
         let ask = || ctx.flags().is_master();
         *memory.is_master.get_or_insert_with(ask)
+    })
+}
+
+/// Whether no group of the stream was another program's, and nobody changed them since.
+pub fn is_checked(db: i32, key: &[u8]) -> bool {
+    MEMORY.with_borrow(|memory| {
+        let db = usize::try_from(db).unwrap_or(0);
+        let place = memory.queues.get(db).and_then(|queues| queues.get(key));
+        place.is_some_and(|place| place.0.is_checked.get())
     })
 }
 

@@ -172,6 +172,38 @@ fn a_full_queue_makes_room_when_a_lease_of_what_expired_is_made_shorter() {
     });
 }
 
+/// To find out whose the groups are is not asked for each message.
+#[test]
+fn an_add_looks_at_the_groups_once() {
+    let server = Server::start();
+    let mut con = server.connection();
+    let con = &mut con;
+    let looks = |con: &mut Connection| {
+        let names = ["xinfo|groups", "xinfo|consumers", "xpending"];
+        names.map(|name| calls(con, name).0).iter().sum::<u64>()
+    };
+    for n in 0..100 {
+        add(con, "q", &n.to_string(), "");
+    }
+    let of_adds = looks(con);
+    assert!(of_adds <= 1, "{of_adds} looks");
+    for got in take(con, "q w COUNT 50 LEASE 1h") {
+        number_of(con, &format!("ACK q {}", got.id));
+    }
+    let before = looks(con);
+    for n in 0..100 {
+        add(con, "q", &n.to_string(), "");
+    }
+    assert_eq!(looks(con), before);
+    // What made the module forget the queue has it look once more, but not read what is pending.
+    take(con, "q w COUNT 50 LEASE 1h");
+    cmd!(con, "EXPIRE q 3600").int();
+    let of_pending = |con: &mut Connection| calls(con, "xpending").0;
+    let before = of_pending(con);
+    add(con, "q", "x", "");
+    assert_eq!(of_pending(con), before);
+}
+
 /// Names that change do not fill the group.
 #[test]
 fn workers_that_are_gone_are_forgotten() {
