@@ -19,6 +19,8 @@ pub struct Known {
     pub pending: Pending,
     /// The dead ones behind the last delivered id: they are not to be delivered when it comes to them.
     pub dead_ahead: BTreeSet<Id>,
+    /// Behind the last delivered id and up to this one there is no new message.
+    pub none_new_to: Id,
     pub groups: Groups,
     /// When the groups were read, by the monotonic clock, in milliseconds.
     pub read_at: u64,

@@ -172,6 +172,41 @@ fn a_full_queue_makes_room_when_a_lease_of_what_expired_is_made_shorter() {
     });
 }
 
+/// Delayed messages that no GET has come to yet lie where the new ones are looked for.
+#[test]
+fn stat_does_not_walk_over_50_000_delayed_messages() {
+    const MESSAGES: i64 = 50_000;
+    let server = Server::start();
+    let mut con = server.connection();
+    let con = &mut con;
+    for _ in 0..MESSAGES / 10_000 {
+        let mut pipe = redis::pipe();
+        for n in 0..10_000 {
+            pipe.cmd("QUEUE.ADD").arg("q").arg(n);
+            pipe.arg("DELAY").arg("1h").ignore();
+        }
+        pipe.query::<()>(con).expect("messages");
+    }
+    cmd!(con, "DEVICE.HEARTBEAT d").items();
+    cmd!(con, "RENAME q device:commands:d").text();
+    let key = "device:commands:d";
+    for new in 0..2 {
+        // Once it may.
+        assert_eq!(stat(con, key), [new, MESSAGES, 0, 0]);
+        cmd!(con, "CONFIG RESETSTAT").text();
+        for _ in 0..200 {
+            cmd!(con, "QUEUE.STAT", key).fields();
+            assert_eq!(cmd!(con, "DEVICE.HEARTBEAT d").at(4).int(), new);
+        }
+        for name in ["queue.stat", "device.heartbeat"] {
+            let (calls, usec) = calls(con, name);
+            assert_eq!(calls, 200);
+            assert!(usec / calls < 100, "{} us for a {name}", usec / calls);
+        }
+        add(con, key, "new", "");
+    }
+}
+
 /// To find out whose the groups are is not asked for each message.
 #[test]
 fn an_add_looks_at_the_groups_once() {
