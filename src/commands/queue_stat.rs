@@ -14,7 +14,8 @@ impl Command for QueueStat {
     const SPEC: Spec = Spec {
         name: "queue.stat",
         summary: "Counts the messages of a queue by their state",
-        complexity: "O(D) in the messages that are due again; on a replica O(P) in those pending",
+        complexity: "O(D) in the messages that are due again, and once for each that was put off \
+                     before a QUEUE.GET came to it; on a replica O(P) in those pending",
         since: "0.1.0",
         arity: 2,
         flags: "readonly",

@@ -5,7 +5,8 @@ use devicestate_core::queue::pending::Holder;
 use devicestate_core::queue::Id;
 
 use super::groups::{self, DEAD};
-use super::open::{is_stream, open_stream, wrong_type, Look, Queue};
+use super::memory::{self, Extent, Full};
+use super::open::{check_groups, is_stream, open_stream, wrong_type, Look, Queue};
 use crate::fleet::{self, Error, Result};
 use crate::store::{named, pair, Ctx, RString};
 
@@ -24,11 +25,11 @@ pub struct NewMessage<'a> {
 /// Appends a message and returns its id. It refuses where the queue is full: nothing is trimmed but
 /// what has expired.
 pub fn add(ctx: &Ctx<'_>, key: &RString, message: &NewMessage<'_>, now: u64) -> Result<Id> {
-    let must_look = message.delay_ms > 0 || message.maxlen.is_some();
-    if must_look && is_stream(ctx, key)? {
-        if message.delay_ms > 0 {
-            // The groups may be others', and then nothing is to be written.
-            Queue::open(ctx, key, Look::NowAndThen)?;
+    // The groups may be others', and then nothing is to be written.
+    let must_check = !memory::is_checked(ctx.selected_db(), key.bytes());
+    if (must_check || message.maxlen.is_some()) && is_stream(ctx, key)? {
+        if must_check {
+            check_groups(ctx, key)?;
         }
         if let Some(maxlen) = message.maxlen {
             make_room(ctx, key, maxlen, now)?;
@@ -97,27 +98,28 @@ fn expired(queue: &mut Queue<'_>, now: u64) -> Result<Vec<Id>> {
     let Some(mut stream) = open_stream(queue.ctx, queue.key)? else {
         return Ok(expired);
     };
-    let mut entries = stream.entries(Id::ZERO, None).take(OLDEST).peekable();
-    let oldest = entries.peek().map_or(Id::ZERO, |entry| entry.id);
-    if queue
-        .known
-        .full
-        .is_some_and(|(id, next)| id == oldest && now < next)
-    {
+    let oldest = stream.entries(Id::ZERO, None).next();
+    let extent = Extent {
+        oldest: oldest.map_or(Id::ZERO, |entry| entry.id),
+        newest: queue.ctx.newest_entry(queue.key).unwrap_or_default(),
+        length: stream.len(),
+    };
+    let is_same = |full: Full| full.extent == extent && now < full.until;
+    if queue.known.full.is_some_and(is_same) {
         return Ok(expired);
     }
-    let mut next = u64::MAX;
-    for entry in entries {
+    let mut until = u64::MAX;
+    for entry in stream.entries(Id::ZERO, None).take(OLDEST) {
         let message = Message::read(entry.pairs());
         match message.expires_at {
             Some(at) if at <= now => {
                 let slot = queue.known.pending.get(entry.id);
                 match slot.filter(|slot| slot.holder == Holder::Worker && !slot.is_due(now)) {
-                    Some(lease) => next = next.min(lease.deadline),
+                    Some(lease) => until = until.min(lease.deadline),
                     None => expired.push(entry.id),
                 }
             }
-            Some(at) => next = next.min(at),
+            Some(at) => until = until.min(at),
             None => {}
         }
     }
@@ -131,6 +133,6 @@ fn expired(queue: &mut Queue<'_>, now: u64) -> Result<Vec<Id>> {
         }
         expired = living;
     }
-    queue.known.full = expired.is_empty().then_some((oldest, next));
+    queue.known.full = expired.is_empty().then_some(Full { extent, until });
     Ok(expired)
 }

@@ -177,6 +177,8 @@ impl<'q, 'c> Walk<'q, 'c> {
         let pending = &mut self.queue.known.pending;
         let Some(found) = groups::find(ctx, key, WORK, id, None)? else {
             pending.remove(id);
+            // Its entry may still be there, as if it were new.
+            self.queue.known.none_new_to = Id::ZERO;
             return Ok(Outcome::Gone);
         };
         if found.deadline > self.now {

@@ -80,6 +80,7 @@ impl Groups {
     pub fn load(&self, ctx: &Ctx<'_>, key: &RString, known: &mut Known) -> Result<()> {
         known.pending = Default::default();
         known.dead_ahead.clear();
+        known.none_new_to = Id::ZERO;
         let Some(work) = self.work else {
             return Ok(());
         };

@@ -1,6 +1,6 @@
 //! QUEUE.PENDING and QUEUE.STAT. Both work on replicas.
 
-use devicestate_core::queue::pending::Holder;
+use devicestate_core::queue::pending::{Counts, Holder};
 use devicestate_core::queue::Id;
 
 use super::groups::{page, Groups, Taken, DEAD, WORK};
@@ -102,33 +102,49 @@ pub struct Stat {
 
 /// Exact as long as only queue commands remove messages.
 pub fn stat(ctx: &Ctx<'_>, key: &RString, now: u64) -> Result<Stat> {
-    let Some(queue) = Queue::open(ctx, key, Look::Always)? else {
+    let Some(mut queue) = Queue::open(ctx, key, Look::Always)? else {
         return Ok(Stat::default());
     };
-    let known = &queue.known;
-    let (mut length, mut oldest) = (0, known.pending.first());
-    if let Some(mut stream) = open_stream(ctx, key)? {
-        length = stream.len();
-        if let Some(first) = queue.last().next() {
-            let is_new =
-                |id: &Id| known.pending.get(*id).is_none() && !known.dead_ahead.contains(id);
-            let new = stream
-                .entries(first, None)
-                .map(|entry| entry.id)
-                .find(is_new);
-            oldest = match (oldest, new) {
-                (Some(oldest), Some(new)) => Some(oldest.min(new)),
-                (oldest, new) => oldest.or(new),
-            };
-        }
-    }
-    let counts = known.pending.counts(now);
-    let had = known.pending.len() as u64 + queue.dead();
+    let oldest = [queue.known.pending.first(), first_new(&mut queue)?];
+    let oldest = oldest.into_iter().flatten().min();
+    let counts = queue.known.pending.counts(now);
     Ok(Stat {
-        ready: length.saturating_sub(had) + counts.due as u64,
+        ready: ready(&queue, counts),
         delayed: counts.parked as u64,
         leased: counts.leased as u64,
         dead: queue.dead(),
         oldest_age: oldest.map(|id| now.saturating_sub(id.ms)),
     })
+}
+
+/// How many messages could be handed out now, as [`stat`] counts them.
+pub fn count_ready(ctx: &Ctx<'_>, key: &RString, now: u64) -> Result<u64> {
+    let queue = Queue::open(ctx, key, Look::Always)?;
+    Ok(queue.map_or(0, |queue| ready(&queue, queue.known.pending.counts(now))))
+}
+
+/// What is neither pending nor dead is new.
+fn ready(queue: &Queue<'_>, counts: Counts) -> u64 {
+    let had = queue.known.pending.len() as u64 + queue.dead();
+    queue.length.saturating_sub(had) + counts.due as u64
+}
+
+/// The oldest message that nobody had yet. Those that are put off before anybody comes to them lie
+/// among the new ones: each of them is read once, not with each look.
+fn first_new(queue: &mut Queue<'_>) -> Result<Option<Id>> {
+    let seen = queue.last().max(queue.known.none_new_to);
+    let Some(mut stream) = open_stream(queue.ctx, queue.key)? else {
+        return Ok(None);
+    };
+    let Some(first) = seen.next() else {
+        return Ok(None);
+    };
+    for entry in stream.entries(first, None) {
+        let known = &mut queue.known;
+        if known.pending.get(entry.id).is_none() && !known.dead_ahead.contains(&entry.id) {
+            return Ok(Some(entry.id));
+        }
+        known.none_new_to = entry.id;
+    }
+    Ok(None)
 }

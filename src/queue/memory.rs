@@ -19,6 +19,8 @@ pub struct Known {
     pub pending: Pending,
     /// The dead ones behind the last delivered id: they are not to be delivered when it comes to them.
     pub dead_ahead: BTreeSet<Id>,
+    /// Behind the last delivered id and up to this one there is no new message.
+    pub none_new_to: Id,
     pub groups: Groups,
     /// When the groups were read, by the monotonic clock, in milliseconds.
     pub read_at: u64,
@@ -27,8 +29,25 @@ pub struct Known {
     pub has_our_dead: bool,
     /// How many consumers were left after those without messages were removed.
     pub consumers_left: u64,
-    /// When the queue was found full: its oldest entry, and when the next of the oldest ones expires.
-    pub full: Option<(Id, u64)>,
+    /// The queue was found full, and nothing in it to make room.
+    pub full: Option<Full>,
+}
+
+/// A queue in which nothing was found to have expired that could go.
+#[derive(Clone, Copy)]
+pub struct Full {
+    pub extent: Extent,
+    /// When the next of the oldest messages expires, or comes back from who had it then.
+    pub until: u64,
+}
+
+/// As long as this stays the same, no entry came and none went: a new one has a higher id than any
+/// before.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Extent {
+    pub oldest: Id,
+    pub newest: Id,
+    pub length: u64,
 }
 
 /// Queues of which nothing is pending may be forgotten when there are more than so many.
@@ -37,19 +56,30 @@ const KEEP: usize = 10_000;
 /// Where something stays between commands. It is empty while a command has what was in it, and nobody
 /// finds it again once the queue is forgotten.
 #[derive(Clone, Default)]
-pub struct Place(Rc<Cell<Option<Box<Known>>>>);
+pub struct Place(Rc<Kept>);
+
+#[derive(Default)]
+struct Kept {
+    known: Cell<Option<Box<Known>>>,
+    /// The groups were seen to be ours, or not to be there.
+    is_checked: Cell<bool>,
+}
 
 impl Place {
     pub fn take(&self) -> Option<Box<Known>> {
-        self.0.take()
+        self.0.known.take()
+    }
+
+    pub fn note_checked(&self) {
+        self.0.is_checked.set(true);
     }
 
     fn has_pending(&self) -> bool {
-        let known = self.0.take();
+        let known = self.0.known.take();
         let has_pending = known
             .as_ref()
             .is_some_and(|known| !known.pending.is_empty());
-        self.0.set(known);
+        self.0.known.set(known);
         has_pending
     }
 }
@@ -70,6 +100,10 @@ impl Lent {
             place,
             is_spoiled: false,
         }
+    }
+
+    pub fn note_checked(&self) {
+        self.place.note_checked();
     }
 }
 
@@ -93,7 +127,7 @@ impl DerefMut for Lent {
 impl Drop for Lent {
     fn drop(&mut self) {
         if !self.is_spoiled && !std::thread::panicking() {
-            self.place.0.set(self.known.take());
+            self.place.0.known.set(self.known.take());
         }
     }
 }
@@ -140,6 +174,15 @@ pub fn is_master(ctx: &Ctx<'_>) -> bool {
     MEMORY.with_borrow_mut(|memory| {
         let ask = || ctx.flags().is_master();
         *memory.is_master.get_or_insert_with(ask)
+    })
+}
+
+/// Whether no group of the stream was another program's, and nobody changed them since.
+pub fn is_checked(db: i32, key: &[u8]) -> bool {
+    MEMORY.with_borrow(|memory| {
+        let db = usize::try_from(db).unwrap_or(0);
+        let place = memory.queues.get(db).and_then(|queues| queues.get(key));
+        place.is_some_and(|place| place.0.is_checked.get())
     })
 }
 

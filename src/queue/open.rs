@@ -38,6 +38,14 @@ pub fn open_stream<'c>(ctx: &'c Ctx<'_>, key: &RString) -> Result<Option<StreamK
     ctx.open_stream(key).map_err(|found| wrong_type(key, found))
 }
 
+/// An error when a stream that is there is no queue. To know that, its pending list need not be read.
+pub fn check_groups(ctx: &Ctx<'_>, key: &RString) -> Result<()> {
+    let place = memory::place(ctx, ctx.selected_db(), key.bytes());
+    Groups::read(ctx, key)?.check(ctx, key, &mut Known::default())?;
+    place.note_checked();
+    Ok(())
+}
+
 /// When the groups are read again, of a queue that is remembered. Other hands that take or settle
 /// messages leave no trace but in them.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -94,6 +102,7 @@ impl<'c> Queue<'c> {
     fn read(&mut self, is_new: bool) -> Result<()> {
         let groups = Groups::read(self.ctx, self.key)?;
         groups.check(self.ctx, self.key, &mut self.known)?;
+        self.known.note_checked();
         let pending = groups.work.map_or(0, |work| work.pending);
         if is_new || self.known.pending.len() as u64 != pending {
             groups.load(self.ctx, self.key, &mut self.known)?;

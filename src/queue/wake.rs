@@ -48,6 +48,25 @@ impl Wake {
         }
     }
 
+    /// The same for a queue that was looked at just now. An alarm that is due stays: it has not rung yet,
+    /// and what it is for may still be there, whatever comes later.
+    fn set_next(&mut self, name: &Name, at: Option<u64>, now: u64) {
+        let alarm = self.waited.get(name).and_then(|waited| waited.alarm);
+        if alarm.is_none_or(|due| due > now) {
+            self.set(name, at);
+        }
+    }
+
+    /// Takes the alarms that are due.
+    fn take_due(&mut self, now: u64) -> Vec<Name> {
+        let due = self.alarms.iter().take_while(|(at, _)| *at <= now);
+        let names: Vec<Name> = due.map(|(_, name)| name.clone()).collect();
+        for name in &names {
+            self.set(name, None);
+        }
+        names
+    }
+
     /// Arms the timer for the earliest alarm, if it is not.
     fn arm(&mut self, ctx: &Ctx<'_>) {
         let Some((earliest, _)) = self.alarms.first() else {
@@ -71,10 +90,11 @@ pub fn is_waited(db: i32, key: &[u8]) -> bool {
     })
 }
 
-/// Those who wait for this queue look again at this moment; `None`: not by the clock.
+/// Those who wait for this queue look again at this moment, or at once if an alarm is due already;
+/// `None`: not by the clock.
 pub fn set_alarm(ctx: &Ctx<'_>, db: i32, key: &[u8], at: Option<u64>) {
     WAKE.with_borrow_mut(|wake| {
-        wake.set(&(db, Box::from(key)), at);
+        wake.set_next(&(db, Box::from(key)), at, ctx.now_ms());
         wake.arm(ctx);
     });
 }
@@ -114,25 +134,20 @@ impl OnTimer for Ring {
         let names = WAKE.with_borrow_mut(|wake| {
             // The one that fires now.
             wake.timer = None;
-            let first = wake.alarms.first();
-            // Whoever is woken writes.
-            if first.is_some_and(|(_, name)| !may_write(ctx, name)) {
-                let at = now.saturating_add(TRY_AGAIN_MS);
-                wake.timer = Some((ctx.arm_timer::<Ring>(TRY_AGAIN_MS), at));
-                return Vec::new();
-            }
-            let due = wake.alarms.iter().take_while(|(at, _)| *at <= now);
-            let names: Vec<Name> = due.map(|(_, name)| name.clone()).collect();
-            for name in &names {
-                wake.set(name, None);
-            }
-            wake.arm(ctx);
-            names
+            wake.take_due(now)
         });
-        for (db, key) in names {
-            ctx.select_db(db);
-            ctx.signal_ready(&RString::new(&key));
+        // Nothing is borrowed while the server is asked: a key whose time is over goes by that, and its
+        // queue is forgotten.
+        for name in names {
+            // Whoever is woken writes.
+            if may_write(ctx, &name) {
+                ctx.signal_ready(&RString::new(&name.1));
+            } else {
+                let at = Some(now.saturating_add(TRY_AGAIN_MS));
+                WAKE.with_borrow_mut(|wake| wake.set_next(&name, at, now));
+            }
         }
+        WAKE.with_borrow_mut(|wake| wake.arm(ctx));
     }
 }
 
@@ -155,7 +170,7 @@ pub fn block<W: Waiting>(
     let name: Name = (ctx.selected_db(), Box::from(key.bytes()));
     WAKE.with_borrow_mut(|wake| {
         wake.waited.entry(name.clone()).or_default().clients += 1;
-        wake.set(&name, look_again_at);
+        wake.set_next(&name, look_again_at, ctx.now_ms());
         wake.arm(ctx);
     });
     let waiter = Blocked {

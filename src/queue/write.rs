@@ -64,6 +64,10 @@ impl Queue<'_> {
         for id in ids {
             self.known.pending.set(*id, Holder::Worker, deadline);
         }
+        // It may be a lease that was made shorter, of what has expired.
+        if let Some(full) = &mut self.known.full {
+            full.until = full.until.min(deadline);
+        }
         Ok(())
     }
 

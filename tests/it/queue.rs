@@ -2,6 +2,7 @@
 //! milliseconds that a busy machine does not keep, its leases are much longer, and [`let_pass`] turns
 //! the stored times back instead of waiting.
 
+mod alarms;
 mod around;
 mod blocking;
 mod by_hand;

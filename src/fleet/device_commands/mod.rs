@@ -256,5 +256,5 @@ pub fn waiting(ctx: &Ctx<'_>, fleet: &Fleet, id: &str, now: u64) -> u64 {
         fleet.no_command_waits(id);
         return 0;
     }
-    queue::stat(ctx, &key, now).map_or(0, |stat| stat.ready)
+    queue::count_ready(ctx, &key, now).unwrap_or(0)
 }

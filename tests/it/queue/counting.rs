@@ -50,6 +50,48 @@ fn the_oldest_age_is_that_of_what_is_still_to_be_done() {
     assert!(age(con).is_nil());
 }
 
+/// Whatever lies behind the last delivered id, and whoever put it there.
+#[test]
+fn the_oldest_age_is_found_among_what_is_put_off() {
+    let server = Server::start();
+    let mut con = server.connection();
+    let con = &mut con;
+    let oldest = |con: &mut Connection| {
+        let age = cmd!(con, "QUEUE.STAT q").fields()["oldest_age"].clone();
+        (!age.is_nil()).then(|| (age.int() + 30_000) / 3_600_000)
+    };
+    let now = now_ms();
+    let hours = |n: i64| format!("{}-1", now - n * 3_600_000);
+    let put_off = now + 3_600_000;
+    for n in [9, 8, 7] {
+        cmd!(con, "XADD", "q", hours(n), "b", "late", "d", put_off).text();
+    }
+    assert_eq!(get(con, "q w"), []);
+    // From here on they are pending, and new ones as far as the group knows.
+    cmd!(con, "XGROUP SETID q work 0").text();
+    assert_eq!(oldest(con), Some(9));
+    cmd!(con, "XADD", "q", hours(6), "b", "new").text();
+    cmd!(con, "XADD", "q", hours(5), "b", "new").text();
+    for (gone, left) in [(9, Some(8)), (7, Some(8)), (8, Some(6))] {
+        number_of(con, &format!("ACK q {}", hours(gone)));
+        assert_eq!(oldest(con), left);
+    }
+    // Nobody is told of an entry that is deleted by hand.
+    cmd!(con, "XDEL", "q", hours(6)).int();
+    assert_eq!(oldest(con), Some(5));
+    cmd!(con, "XADD", "q", hours(4), "b", "new").text();
+    let got = take(con, "q w LEASE 1h");
+    assert_eq!(oldest(con), Some(5));
+    number_of(con, &format!("NACK q w {} DEAD", got[0].id));
+    assert_eq!(oldest(con), Some(4));
+    cmd!(con, "XGROUP SETID q work 0").text();
+    assert_eq!(oldest(con), Some(4));
+    number_of(con, &format!("KICK q {}", hours(5)));
+    assert_eq!(oldest(con), Some(5));
+    number_of(con, &format!("ACK q {} {}", hours(5), hours(4)));
+    assert_eq!(oldest(con), None);
+}
+
 #[test]
 fn pending_lists_what_is_not_new() {
     let server = Server::start();

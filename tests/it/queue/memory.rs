@@ -127,6 +127,118 @@ fn a_full_queue_makes_room_of_what_expired() {
     expect_refusal(con, &full, "QUEUEFULL", "");
 }
 
+/// What was found while a queue was full was believed as long as its oldest message stayed.
+#[test]
+fn a_full_queue_is_looked_at_again_when_others_fill_it() {
+    let server = Server::start();
+    let mut con = server.connection();
+    let con = &mut con;
+    let full = ["QUEUE.ADD", "q", "C", "MAXLEN", "2"];
+    for (option, command) in [("TTL 50", ""), ("", "50")] {
+        cmd!(con, "FLUSHALL").text();
+        add(con, "q", "A", "");
+        let second = add(con, "q", "B", "");
+        expect_refusal(con, &full, "QUEUEFULL", "");
+        number_of(con, &format!("ACK q {second}"));
+        if command.is_empty() {
+            add(con, "q", "D", &format!("{option} MAXLEN 2"));
+        } else {
+            // Hands that do not know of queues.
+            cmd!(con, "XADD", "q", "*", "b", "D", "x", now_ms() + 50).text();
+        }
+        let until = now_ms() + 50;
+        wait_for("it expires", SOON, || now_ms() > until);
+        add(con, "q", "E", "MAXLEN 2");
+        assert_eq!(get(con, "q w COUNT 9"), bodies(&[("A", 1), ("E", 1)]));
+    }
+}
+
+/// A lease of an expired message keeps its place, until it ends or is made shorter.
+#[test]
+fn a_full_queue_makes_room_when_a_lease_of_what_expired_is_made_shorter() {
+    let server = Server::start();
+    let mut con = server.connection();
+    let con = &mut con;
+    let id = add(con, "q", "A", "TTL 100");
+    let until = now_ms() + 100;
+    take(con, "q w LEASE 1h");
+    wait_for("it expires", SOON, || now_ms() > until);
+    let full = ["QUEUE.ADD", "q", "B", "MAXLEN", "1"];
+    expect_refusal(con, &full, "QUEUEFULL", "");
+    assert_eq!(number_of(con, &format!("TOUCH q w 1 {id}")), 1);
+    wait_for_the_clock();
+    wait_for("there is room", SOON, || {
+        try_queue(con, "ADD q B MAXLEN 1").is_ok()
+    });
+}
+
+/// Delayed messages that no GET has come to yet lie where the new ones are looked for.
+#[test]
+fn stat_does_not_walk_over_50_000_delayed_messages() {
+    const MESSAGES: i64 = 50_000;
+    let server = Server::start();
+    let mut con = server.connection();
+    let con = &mut con;
+    for _ in 0..MESSAGES / 10_000 {
+        let mut pipe = redis::pipe();
+        for n in 0..10_000 {
+            pipe.cmd("QUEUE.ADD").arg("q").arg(n);
+            pipe.arg("DELAY").arg("1h").ignore();
+        }
+        pipe.query::<()>(con).expect("messages");
+    }
+    cmd!(con, "DEVICE.HEARTBEAT d").items();
+    cmd!(con, "RENAME q device:commands:d").text();
+    let key = "device:commands:d";
+    for new in 0..2 {
+        // Once it may.
+        assert_eq!(stat(con, key), [new, MESSAGES, 0, 0]);
+        cmd!(con, "CONFIG RESETSTAT").text();
+        for _ in 0..200 {
+            cmd!(con, "QUEUE.STAT", key).fields();
+            assert_eq!(cmd!(con, "DEVICE.HEARTBEAT d").at(4).int(), new);
+        }
+        for name in ["queue.stat", "device.heartbeat"] {
+            let (calls, usec) = calls(con, name);
+            assert_eq!(calls, 200);
+            assert!(usec / calls < 100, "{} us for a {name}", usec / calls);
+        }
+        add(con, key, "new", "");
+    }
+}
+
+/// To find out whose the groups are is not asked for each message.
+#[test]
+fn an_add_looks_at_the_groups_once() {
+    let server = Server::start();
+    let mut con = server.connection();
+    let con = &mut con;
+    let looks = |con: &mut Connection| {
+        let names = ["xinfo|groups", "xinfo|consumers", "xpending"];
+        names.map(|name| calls(con, name).0).iter().sum::<u64>()
+    };
+    for n in 0..100 {
+        add(con, "q", &n.to_string(), "");
+    }
+    let of_adds = looks(con);
+    assert!(of_adds <= 1, "{of_adds} looks");
+    for got in take(con, "q w COUNT 50 LEASE 1h") {
+        number_of(con, &format!("ACK q {}", got.id));
+    }
+    let before = looks(con);
+    for n in 0..100 {
+        add(con, "q", &n.to_string(), "");
+    }
+    assert_eq!(looks(con), before);
+    // What made the module forget the queue has it look once more, but not read what is pending.
+    take(con, "q w COUNT 50 LEASE 1h");
+    cmd!(con, "EXPIRE q 3600").int();
+    let of_pending = |con: &mut Connection| calls(con, "xpending").0;
+    let before = of_pending(con);
+    add(con, "q", "x", "");
+    assert_eq!(of_pending(con), before);
+}
+
 /// Names that change do not fill the group.
 #[test]
 fn workers_that_are_gone_are_forgotten() {

@@ -178,6 +178,8 @@ fn groups_of_other_programs_are_left_alone() {
         )
         .items();
         for line in [
+            "ADD k b".to_owned(),
+            "ADD k b MAXLEN 9".to_owned(),
             "GET k w".to_owned(),
             "ADD k b DELAY 1h".to_owned(),
             format!("ACK k {id}"),
@@ -204,6 +206,16 @@ fn groups_of_other_programs_are_left_alone() {
         "WRONGTYPE",
         "its group dead",
     );
+    expect_refusal(&mut con, &["QUEUE.ADD", "q", "B"], "WRONGTYPE", "");
+    for n in 0..3 {
+        add(&mut con, "added-to", &n.to_string(), "");
+    }
+    cmd!(con, "XGROUP CREATE added-to work 0").text();
+    let words = ["QUEUE.ADD", "added-to", "B"];
+    expect_refusal(&mut con, &words, "WRONGTYPE", "its group work");
+    // And that it is gone.
+    cmd!(con, "XGROUP DESTROY added-to work").int();
+    add(&mut con, "added-to", "B", "");
 }
 
 #[test]
