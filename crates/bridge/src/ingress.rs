@@ -37,6 +37,8 @@ pub struct Ingress {
     reader: Reader,
     hand: Hand,
     window: Window,
+    /// The epoch of the window in which the broker's session began.
+    session_began: u64,
     shared: Shared,
     /// For the jobs that workers have and have not settled.
     room: Room,
@@ -91,6 +93,7 @@ impl Ingress {
             reader,
             hand,
             window: Window::default(),
+            session_began: 0,
             broker: Health::new(1),
             redis: RedisHealth::new(shared.queues.len(), names.redis),
             shared,
@@ -176,21 +179,22 @@ impl Ingress {
                 connections.sessions_lost.inc();
             }
         }
+        let epoch = self.window.epoch();
         if !resumed {
             self.window.forget_session();
+            self.session_began = epoch;
         }
-        // What the broker sends again need not be kept. What it has forgotten is kept.
-        if resumed {
-            let epoch = self.window.epoch();
-            let forgotten: Vec<Settled> = self
-                .shared
-                .queues
-                .iter()
-                .flat_map(|queue| queue.forget_before(epoch))
-                .map(|job| Settled::from(&job))
-                .collect();
-            self.on_settled(&forgotten);
-        }
+        // What the broker sends again need not be kept. What it has forgotten is kept: nothing that
+        // came before its session began is ever sent again.
+        let sent_again = self.session_began..epoch;
+        let forgotten: Vec<Settled> = self
+            .shared
+            .queues
+            .iter()
+            .flat_map(|queue| queue.forget(sent_again.clone()))
+            .map(|job| Settled::from(&job))
+            .collect();
+        self.on_settled(&forgotten);
     }
 
     fn on_message(&mut self, message: Message) {

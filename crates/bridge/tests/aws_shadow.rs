@@ -452,6 +452,21 @@ fn deltas_have_all_that_is_outstanding() {
     assert!(!site.listener.subscriber.on(&delta).into_iter().any(late));
 }
 
+/// What was missed is made up for by a walk over the devices. No index knows of named shadows.
+#[test]
+fn missed_deltas_are_told_to_devices_that_are_not_online() {
+    let (broker, server) = (Broker::start(), Server::start());
+    server.command(&["DEVICE.SHADOW.SET", "lamp-1", r#"{"x":1}"#]);
+    server.command(&["DEVICE.SHADOW.SET", "lamp-2", r#"{"x":2}"#, "NAME", "night"]);
+    let listener = Listener::start(&broker);
+    let config = format!("{PROFILE}[aws_shadow]\npresence = false\n[downlink]\n");
+    let _bridge = Bridge::start(&broker.url(), &server.url(), &config);
+    let classic = listener.next(&format!("{LAMP}/update/delta"));
+    assert_eq!(classic["state"], json!({"x":1}));
+    let night = listener.next("$aws/things/lamp-2/shadow/name/night/update/delta");
+    assert_eq!(night["state"], json!({"x":2}));
+}
+
 #[test]
 fn a_fault_of_the_server_is_told_to_the_operator() {
     let site = Site::start(PROFILE);

@@ -241,6 +241,32 @@ fn what_a_broker_forgot_is_still_applied() {
     assert_eq!(bridge.exit().0, Some(0));
 }
 
+/// What the broker has forgotten is not in the session that it resumes later.
+#[test]
+fn what_a_broker_forgot_is_still_applied_after_one_more_loss() {
+    let (mut broker, redis) = (Broker::start(), Redis::start());
+    let mut bridge = Bridge::start(&broker.url(), &redis.url(), "");
+    redis.withhold();
+    publish_numbered(&broker, 4, 5);
+    broker.publish(&heartbeat("marker"), "broken");
+    bridge.wait_for("'marker'");
+    broker.stop();
+    broker.forget();
+    bridge.wait_for("no connection to MQTT");
+    broker.resume();
+    wait_until("the bridge is back", || bridge.count("new session") == 2);
+    broker.stop();
+    wait_until("the bridge has noticed", || {
+        bridge.count("no connection to MQTT") == 2
+    });
+    broker.resume();
+    bridge.wait_for("resumed session");
+    redis.release();
+    wait_until("all are confirmed", || redis.sequences() == complete(4, 5));
+    bridge.terminate();
+    assert_eq!(bridge.exit().0, Some(0));
+}
+
 /// Packet identifiers and places in the window start afresh on a new connection.
 #[test]
 fn a_late_confirmation_acknowledges_no_other_message() {

@@ -42,6 +42,24 @@ fn a_device_that_is_online_is_told_at_once() {
     assert_eq!(device.count(&topic), 1);
 }
 
+/// It publishes on its id as it is, so that is where it listens.
+#[test]
+fn a_device_whose_name_is_not_ascii_is_told_on_its_own_topics() {
+    let (broker, server) = (Broker::start(), Server::start());
+    let device = Subscriber::start(&broker, &["devices/pümp/#"]);
+    let _bridge = Bridge::start(&broker.url(), &server.url(), ON);
+    broker.publish(&heartbeat("pümp"), "");
+    wait_until("the device is online", || {
+        server.command(&["DEVICE.COUNT", "ONLINE"]) == Value::Int(1)
+    });
+    let shadow = ["DEVICE.SHADOW.SET", "pümp", r#"{"on":true}"#, "NAME"];
+    server.command(&[&shadow[..], &["größe"]].concat());
+    let told = r#"{"version":1,"delta":{"on":true}}"#;
+    device.wait_for("devices/pümp/delta/größe", told);
+    let id = command(&server, "pümp", r#"{"do":"it"}"#);
+    device.wait_for(&format!("devices/pümp/commands/{id}"), r#"{"do":"it"}"#);
+}
+
 #[test]
 fn a_result_ends_the_command() {
     let (broker, server) = (Broker::start(), Server::start());

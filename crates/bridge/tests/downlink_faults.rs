@@ -213,6 +213,32 @@ fn a_server_that_was_away_is_followed_again() {
     wait_until("all events are acknowledged", || settled(&server));
 }
 
+/// What was answered is not asked, and told, once more because of what was not.
+#[test]
+fn deltas_are_told_once_while_commands_cannot_be_taken() {
+    let (broker, server) = (Broker::start(), Server::start());
+    let device = Subscriber::start(&broker, &["devices/a/#"]);
+    let _bridge = Bridge::start(&broker.url(), &server.url(), ON);
+    server.command(&["DEVICE.SHADOW.SET", "a", r#"{"on":true}"#]);
+    server.command(&["DEVICE.SHADOW.SET", "a", r#"{"on":true}"#, "NAME", "wifi"]);
+    let id = command(&server, "a", r#"{"do":"it"}"#);
+    wait_until("all events are acknowledged", || settled(&server));
+    server.command(&["ACL", "SETUSER", "default", "-device.command.take"]);
+    broker.publish(&heartbeat("a"), r#"{"timeout":"10m"}"#);
+    wait_until("the command was asked for again and again", || {
+        let errors: String = server.query(&["INFO", "errorstats"]);
+        let refused = errors.split("errorstat_NOPERM:count=").nth(1);
+        let refused = refused.and_then(|rest| rest.split_whitespace().next());
+        refused.is_some_and(|refused| refused.parse::<u32>().unwrap() >= 4)
+    });
+    server.command(&["ACL", "SETUSER", "default", "+@all"]);
+    device.wait_for(&format!("devices/a/commands/{id}"), r#"{"do":"it"}"#);
+    wait_until("all events are acknowledged", || settled(&server));
+    let told = [r#"{"version":1,"delta":{"on":true}}"#];
+    assert_eq!(device.on("devices/a/delta"), told);
+    assert_eq!(device.on("devices/a/delta/wifi"), told);
+}
+
 #[test]
 fn two_bridges_share_the_events_and_one_takes_over_from_the_other() {
     let (broker, server) = (Broker::start(), Server::start());

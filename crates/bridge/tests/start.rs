@@ -205,6 +205,10 @@ fn a_wrong_configuration_ends_it_with_one_line() {
         ),
         (vec!["--redis", "redis://:secret@h/3"], "database 0"),
         (
+            vec!["--redis", "redis://:secret@h:1?protocol=resp3"],
+            "redis.url has a query",
+        ),
+        (
             vec!["--mqtt", "h:secret"],
             "mqtt.url does not begin with mqtt://",
         ),

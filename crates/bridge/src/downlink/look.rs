@@ -110,6 +110,38 @@ impl<'e> Question<'e> {
         };
         command
     }
+
+    /// The errand that has it asked again, and nothing that was answered.
+    fn again(&self) -> Errand {
+        let asked = self.errand.asked;
+        let nothing = Errand {
+            asked,
+            ..Errand::default()
+        };
+        match &self.about {
+            About::Device => self.errand.clone(),
+            About::Commands => self.errand.more_commands(),
+            About::Shadow {
+                name,
+                told: Some(version),
+            } => Errand {
+                tell: [(name.clone(), *version)].into(),
+                ..nothing
+            },
+            About::Shadow {
+                name: None,
+                told: None,
+            } => Errand {
+                classic: true,
+                ..nothing
+            },
+            // Which of the named ones have something outstanding is only known of all together.
+            About::Names | About::Shadow { .. } => Errand {
+                named: true,
+                ..nothing
+            },
+        }
+    }
 }
 
 impl Lookout<'_> {
@@ -123,7 +155,7 @@ impl Lookout<'_> {
                 for (question, answer) in some.iter().zip(&answers) {
                     let Some(answer) = answer else {
                         let more = seen.more.entry(question.device.to_owned());
-                        more.or_default().merge(question.errand.clone());
+                        more.or_default().merge(question.again());
                         continue;
                     };
                     match &question.about {

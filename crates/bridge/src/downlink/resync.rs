@@ -2,7 +2,7 @@
 //!
 //! Indexes keep it short: what is outstanding of classic shadows is found by `OUTOFSYNC`. Commands and
 //! named shadows have no index, so each device that is online is asked for them; the others are told
-//! when they come online.
+//! when they come online. Where deltas go to devices that are not online too, all devices are asked.
 
 use super::errand::{Errand, Errands};
 use super::events::{items, text};
@@ -25,18 +25,19 @@ impl Downlink {
             commands: true,
             ..Errand::default()
         };
-        let filters: &[&str] = match self.parts.profiles.tell_offline() {
-            true => &["OUTOFSYNC"],
-            false => &["OUTOFSYNC", "ONLINE"],
+        let tell_offline = self.parts.profiles.tell_offline();
+        let (out_of_sync, others): (&[&str], &[&str]) = match tell_offline {
+            true => (&["OUTOFSYNC"], &[]),
+            false => (&["OUTOFSYNC", "ONLINE"], &["ONLINE"]),
         };
-        let (mut outstanding, mut online);
+        let (mut outstanding, mut asked);
         let mut layout = self.layout().await;
         loop {
-            outstanding = match self.walk(filters, &delta).await {
+            outstanding = match self.walk(out_of_sync, &delta).await {
                 Some(devices) => devices,
                 None => return false,
             };
-            online = match self.walk(&["ONLINE"], &rest).await {
+            asked = match self.walk(others, &rest).await {
                 Some(devices) => devices,
                 None => return false,
             };
@@ -47,9 +48,12 @@ impl Downlink {
             }
             info!("slots have moved meanwhile: looking at all devices once more");
         }
+        let of_all = match tell_offline {
+            true => "in all",
+            false => "that are online",
+        };
         info!(
-            "looked at {outstanding} devices that are out of sync, and at {online} that are online, \
-             in {:.1?}",
+            "looked at {outstanding} devices that are out of sync, and at {asked} {of_all}, in {:.1?}",
             begun.elapsed()
         );
         true

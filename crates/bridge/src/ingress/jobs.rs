@@ -10,6 +10,7 @@ use crate::mqtt::Message;
 use crate::work::Work;
 use std::collections::{HashSet, VecDeque};
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::ops::Range;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
 
@@ -66,8 +67,8 @@ pub struct Queue {
 #[derive(Debug, Default)]
 struct Waiting {
     jobs: VecDeque<Job>,
-    /// QoS 1 jobs of older epochs need not be done: the broker sends their messages again.
-    oldest_epoch: u64,
+    /// QoS 1 jobs of these epochs need not be done: their messages are sent again.
+    sent_again: Range<u64>,
 }
 
 impl Queue {
@@ -103,10 +104,10 @@ impl Queue {
         stale
     }
 
-    /// Takes out the QoS 1 jobs of all epochs before `epoch`.
-    pub fn forget_before(&self, epoch: u64) -> Vec<Job> {
+    /// Takes out the QoS 1 jobs of these epochs, and no longer those of the epochs named before.
+    pub fn forget(&self, epochs: Range<u64>) -> Vec<Job> {
         let mut waiting = self.lock();
-        waiting.oldest_epoch = epoch;
+        waiting.sent_again = epochs;
         let mut stale = Vec::new();
         for job in std::mem::take(&mut waiting.jobs) {
             if waiting.is_stale(&job) {
@@ -126,7 +127,7 @@ impl Queue {
 impl Waiting {
     fn is_stale(&self, job: &Job) -> bool {
         job.ticket
-            .is_some_and(|ticket| ticket.epoch < self.oldest_epoch)
+            .is_some_and(|ticket| self.sent_again.contains(&ticket.epoch))
     }
 
     fn take(&mut self, most: usize) -> Vec<Job> {
@@ -220,9 +221,28 @@ mod tests {
         let on_its_way = take(&queue, 1);
         window.start_epoch();
         queue.push(job("a", 2, Some(window.admit(1))));
-        assert_eq!(names(&queue.forget_before(window.epoch())), ["b1"]);
+        assert_eq!(names(&queue.forget(0..window.epoch())), ["b1"]);
         assert_eq!(names(&queue.put_back(on_its_way)), ["a1"]);
         assert_eq!(names(&take(&queue, 9)), ["c1", "a2"]);
+    }
+
+    #[test]
+    fn jobs_of_a_session_that_the_broker_lost_are_kept() {
+        let queue = Queue::default();
+        let mut window = Window::default();
+        for device in ["a", "b"] {
+            queue.push(job(device, 1, Some(window.admit(1))));
+        }
+        let on_its_way = take(&queue, 1);
+        // A new session, which is resumed later.
+        window.start_epoch();
+        let began = window.epoch();
+        assert!(queue.forget(began..began).is_empty());
+        queue.push(job("c", 1, Some(window.admit(1))));
+        window.start_epoch();
+        assert_eq!(names(&queue.forget(began..window.epoch())), ["c1"]);
+        assert!(queue.put_back(on_its_way).is_empty());
+        assert_eq!(names(&take(&queue, 9)), ["a1", "b1"]);
     }
 
     #[test]

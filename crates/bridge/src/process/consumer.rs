@@ -233,7 +233,7 @@ impl Consumer {
     /// What is not done is not for this consumer any more.
     fn drop_hand(&self, state: &mut State) {
         if let Some(batch) = state.hand.take() {
-            self.worker.queue.forget_before(batch.epoch() + 1);
+            self.worker.queue.forget(0..batch.epoch() + 1);
         }
     }
 

@@ -52,6 +52,10 @@ impl RedisAddress {
             Ok(info) if !url.contains('#') => info,
             _ => return Err("is not redis://[user[:password]@]host[:port]"),
         };
+        // It would mean something to the client crate: `protocol=resp3` has answers of other shapes.
+        if url.contains('?') {
+            return Err("has a query ('?'), which it must not");
+        }
         let settings = info.redis_settings();
         if settings.db() != 0 {
             return Err("names a database; devices live in database 0");
@@ -177,6 +181,9 @@ mod tests {
             "redis://h:x",
             "redis://h/1",
             "rediss://h#insecure",
+            "redis://h:6379?protocol=resp3",
+            "rediss://h/?db=1",
+            "redis://h?",
             "redis+sentinel://",
             "redis+sentinel://h",
             "redis+sentinel://h/",
@@ -186,12 +193,14 @@ mod tests {
             "redis+sentinel://h:x/m",
             "redis+sentinel://::1/m",
             "redis+sentinel://h/m/0",
+            "redis+sentinel://h/m?protocol=resp3",
             "redis+sentinel://a b/m",
             "redis+cluster://",
             "redis+cluster://h,",
             "redis+cluster://h/0",
             "redis+cluster://h:0",
             "redis+cluster://h#insecure",
+            "redis+cluster://h?protocol=resp3",
         ] {
             assert!(RedisAddress::parse(url).is_err(), "{url}");
         }

@@ -3,14 +3,12 @@
 //!
 //! An id may hold characters that a topic level may not (`/`, `+`, `#`) or that are awkward there,
 //! so it is percent-encoded (RFC 3986, section 2.1). Every byte may be encoded, none has to be that
-//! MQTT allows in a level. Topics of rules are in [`super::pattern`].
+//! MQTT allows in a level. The bridge itself encodes no more than it has to: a device hears it on the
+//! topics that it would write itself. Topics of rules are in [`super::pattern`].
 
 use devicestate_core::name::{self, InvalidName};
-use percent_encoding::{percent_decode_str, utf8_percent_encode, AsciiSet, CONTROLS};
+use percent_encoding::{percent_decode_str, percent_encode_byte};
 use std::fmt;
-
-/// What a level may not hold, and the sign of the encoding itself.
-const ENCODED: &AsciiSet = &CONTROLS.add(b'/').add(b'+').add(b'#').add(b'%');
 
 /// What a message is about: the last level of its topic.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -129,7 +127,24 @@ pub fn decode_id(level: &str) -> Result<String, TopicError> {
 
 /// One topic level from which [`decode_id`] reads the same again.
 pub fn encode_id(id: &str) -> String {
-    utf8_percent_encode(id, ENCODED).to_string()
+    let mut level = String::with_capacity(id.len());
+    for c in id.chars() {
+        if is_encoded(c) {
+            let mut bytes = [0; 4];
+            let bytes = c.encode_utf8(&mut bytes).bytes();
+            level.extend(bytes.map(percent_encode_byte));
+        } else {
+            level.push(c);
+        }
+    }
+    level
+}
+
+/// What a level may not hold, what brokers may refuse in any text (MQTT 5, 1.5.4: control characters
+/// and non-characters), and the sign of the encoding itself.
+fn is_encoded(c: char) -> bool {
+    let is_noncharacter = matches!(c, '\u{fdd0}'..='\u{fdef}') || u32::from(c) & 0xfffe == 0xfffe;
+    matches!(c, '/' | '+' | '#' | '%') || c.is_control() || is_noncharacter
 }
 
 /// Says why a prefix cannot be used, if so.
@@ -158,7 +173,7 @@ pub fn check_prefix(prefix: &str) -> Result<(), &'static str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use percent_encoding::NON_ALPHANUMERIC;
+    use percent_encoding::{utf8_percent_encode, NON_ALPHANUMERIC};
     use proptest::prelude::*;
 
     fn parse(topic: &str) -> Result<(Kind, String), TopicError> {
@@ -195,6 +210,23 @@ mod tests {
         );
         let deep = Topics::new("a/b");
         assert_eq!(deep.parse(b"a/b/c/will"), Ok((Kind::Will, "c".to_string())));
+    }
+
+    #[test]
+    fn nothing_is_encoded_that_need_not_be() {
+        for (id, level) in [
+            ("p\u{fc}mp", "p\u{fc}mp"),
+            ("\u{1f600}", "\u{1f600}"),
+            ("a:b.c-d_e~f$g?h", "a:b.c-d_e~f$g?h"),
+            ("plant/7+b#%", "plant%2F7%2Bb%23%25"),
+            ("a\u{85}\u{7f}", "a%C2%85%7F"),
+            (
+                "\u{fdd0}\u{ffff}\u{1fffe}",
+                "%EF%B7%90%EF%BF%BF%F0%9F%BF%BE",
+            ),
+        ] {
+            assert_eq!(encode_id(id), level, "{id:?}");
+        }
     }
 
     #[test]
