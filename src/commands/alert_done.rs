@@ -32,7 +32,7 @@ impl Command for AlertDone {
         args.finish()?;
         require_user(ctx, user)?;
 
-        let removed = users::done(ctx, fleet, user, token)?;
+        let removed = users::done(ctx, fleet, user, token, ctx.now_ms())?;
         ctx.reply_int(removed);
         Ok(())
     }

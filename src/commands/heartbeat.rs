@@ -40,7 +40,10 @@ impl Command for Heartbeat {
     fn run(ctx: &Ctx<'_>, fleet: &Fleet, mut args: Args<'_>) -> Result<()> {
         const KEYWORDS: [&str; 5] = ["REPORTED", "REPLACE", "TIMEOUT", "SESSION", "SEQ"];
         let (id, id_key) = args.next_id_and_key()?;
-        let mut beat_with = Beat::default();
+        let mut beat_with = Beat {
+            argument: "REPORTED",
+            ..Beat::default()
+        };
         let mut patch = None;
         let mut replace = false;
         let mut seen = Vec::new();

@@ -14,6 +14,8 @@ use crate::store::{Arg, Ctx, HashKey, KeyType, RString};
 #[derive(Default)]
 pub struct Heartbeat {
     pub report: Option<Patch>,
+    /// The argument that the report came in.
+    pub argument: &'static str,
     /// The device's own timeout from now on, in milliseconds; 0: none.
     pub timeout: Option<u64>,
     pub fence: Fence,
@@ -195,7 +197,7 @@ fn full(ctx: &Ctx<'_>, fleet: &Fleet, id: &str, heartbeat: Heartbeat, now: u64) 
         Some(patch) => {
             let update = Update {
                 reported: Some(patch),
-                argument: "REPORTED",
+                argument: heartbeat.argument,
                 ..Update::default()
             };
             let report = shadow::prepare(ctx, fleet, id, found.as_ref(), None, update, now)?;

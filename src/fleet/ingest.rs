@@ -32,6 +32,7 @@ pub fn ingest(
     let replace = beat.replace;
     let heartbeat = Heartbeat {
         report: beat.report.map(|document| Patch { document, replace }),
+        argument: "payload",
         timeout: beat.timeout,
         fence: Fence {
             session: beat.session,

@@ -8,6 +8,9 @@ use devicestate_core::presence::Deaf;
 use super::{Fleet, Result};
 use crate::store::{Arg, Ctx};
 
+/// A clock that goes back by so many milliseconds or more was set; by fewer, nobody waits long for it.
+const STEP_BACK_MS: u64 = 1_000;
+
 /// Among which devices the answer is looked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Among {
@@ -25,6 +28,10 @@ impl Fleet {
         if now < before {
             let steps = self.clock_steps_back.get();
             self.clock_steps_back.set(steps + (before - now));
+            if before - now >= STEP_BACK_MS {
+                // It finds the users whom `alerts:due` has for a time that is far off by now.
+                self.check_is_wanted.set(true);
+            }
         }
     }
 

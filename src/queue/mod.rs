@@ -28,6 +28,7 @@ mod write;
 pub use add::{add, NewMessage};
 pub use get::{get, Ask, Delivery};
 pub use look::{count_ready, pending, stat, State};
+pub use open::check;
 pub use settle::{ack, kick, nack, touch, GiveBack};
 pub use wake::{block, Waiting};
 

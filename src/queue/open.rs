@@ -60,6 +60,11 @@ pub enum Look {
 /// Reading the groups costs as much as handing out a message.
 const LATELY_MS: u64 = 10;
 
+/// Refuses what is no queue: another type, or a stream whose groups are not ours.
+pub fn check(ctx: &Ctx<'_>, key: &RString) -> Result<()> {
+    Queue::open(ctx, key, Look::Never).map(drop)
+}
+
 impl<'c> Queue<'c> {
     /// `None` when the key is missing. An error when it is no queue: another type, or a stream whose
     /// groups are not ours.

@@ -67,15 +67,13 @@ pub fn parse_value(text: &[u8], max_depth: usize) -> Result<Value, JsonError> {
 }
 
 fn parse(text: &[u8], max_depth: usize, outer: usize) -> Result<Value, JsonError> {
-    let mut deserializer = serde_json::Deserializer::from_slice(text);
-    let value = Strict {
+    let reader = Reader {
         depth_left: max_depth + outer,
         max_depth,
         in_array: false,
-    }
-    .deserialize(&mut deserializer)
-    .and_then(|value| deserializer.end().map(|()| value))
-    .map_err(located)?;
+        is_strict: true,
+    };
+    let value = read(text, reader).map_err(located)?;
     match rounded_number(text) {
         Some(at) => Err(at),
         None => Ok(value),
@@ -84,7 +82,22 @@ fn parse(text: &[u8], max_depth: usize, outer: usize) -> Result<Value, JsonError
 
 /// Reads a document that this program wrote itself; `None` when it is not one JSON object.
 pub fn stored_object(text: &[u8]) -> Option<Object> {
-    serde_json::from_slice(text).ok()
+    match stored_value(text)? {
+        Value::Object(object) => Some(object),
+        _ => None,
+    }
+}
+
+/// The same for any value. (serde_json's own reader takes an object for something else when its first
+/// key is one that it keeps for itself.)
+pub fn stored_value(text: &[u8]) -> Option<Value> {
+    read(text, Reader::LENIENT).ok()
+}
+
+fn read(text: &[u8], reader: Reader) -> serde_json::Result<Value> {
+    let mut deserializer = serde_json::Deserializer::from_slice(text);
+    let value = reader.deserialize(&mut deserializer)?;
+    deserializer.end().map(|()| value)
 }
 
 /// serde_json appends the place to its message; we keep the two apart.
@@ -101,18 +114,27 @@ fn located(error: serde_json::Error) -> JsonError {
     }
 }
 
-/// Builds a `Value` and refuses what the module refuses.
+/// Builds a `Value`; a strict one refuses what the module refuses.
 #[derive(Clone, Copy)]
-struct Strict {
+struct Reader {
     depth_left: usize,
     max_depth: usize,
     in_array: bool,
+    is_strict: bool,
 }
 
-impl Strict {
-    fn inner<E: serde::de::Error>(self, in_array: bool) -> Result<Strict, E> {
+impl Reader {
+    /// Takes whatever is JSON, of two equal keys the last, as deep as serde_json goes.
+    const LENIENT: Reader = Reader {
+        depth_left: usize::MAX,
+        max_depth: usize::MAX,
+        in_array: false,
+        is_strict: false,
+    };
+
+    fn inner<E: serde::de::Error>(self, in_array: bool) -> Result<Reader, E> {
         match self.depth_left.checked_sub(1) {
-            Some(depth_left) => Ok(Strict {
+            Some(depth_left) => Ok(Reader {
                 depth_left,
                 in_array: self.in_array || in_array,
                 ..self
@@ -122,7 +144,7 @@ impl Strict {
     }
 }
 
-impl<'de> DeserializeSeed<'de> for Strict {
+impl<'de> DeserializeSeed<'de> for Reader {
     type Value = Value;
 
     fn deserialize<D: serde::Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
@@ -130,7 +152,7 @@ impl<'de> DeserializeSeed<'de> for Strict {
     }
 }
 
-impl<'de> Visitor<'de> for Strict {
+impl<'de> Visitor<'de> for Reader {
     type Value = Value;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -164,7 +186,7 @@ impl<'de> Visitor<'de> for Strict {
     }
 
     fn visit_unit<E: serde::de::Error>(self) -> Result<Value, E> {
-        if self.in_array {
+        if self.is_strict && self.in_array {
             return Err(E::custom("null inside an array"));
         }
         Ok(Value::Null)
@@ -183,7 +205,7 @@ impl<'de> Visitor<'de> for Strict {
         let inner = self.inner(false)?;
         let mut object = Object::new();
         while let Some(key) = map.next_key::<String>()? {
-            if object.contains_key(&key) {
+            if self.is_strict && object.contains_key(&key) {
                 return Err(A::Error::custom(format_args!("duplicate key {key:?}")));
             }
             let value = map.next_value_seed(inner)?;
@@ -403,7 +425,37 @@ mod tests {
         assert!(parse_object(br#"{"a\"1":"18446744073709551616 \\"}"#, 16).is_ok());
     }
 
+    /// By serde_json's own reader, an object whose first key is this one would be what its text holds.
+    #[test]
+    fn no_key_has_a_meaning_of_its_own() {
+        for key in ["RawValue", "Number"] {
+            let text = format!(r#"{{"a":[{{"$serde_json::private::{key}":"1"}}]}}"#);
+            assert_eq!(kept(&text), text);
+            let stored = stored_object(text.as_bytes()).unwrap();
+            assert_eq!(Value::Object(stored).to_string(), text);
+        }
+    }
+
+    #[test]
+    fn what_is_stored_may_be_less_strict_than_what_is_sent() {
+        let stored =
+            |text: &str| stored_object(text.as_bytes()).map(|o| Value::from(o).to_string());
+        assert_eq!(
+            stored(r#" {"a":[null,{"b":null}],"c":1,"c":2,"n":1e2} "#).as_deref(),
+            Some(r#"{"a":[null,{"b":null}],"c":2,"n":100.0}"#)
+        );
+        for text in ["", "[]", "1", "null", "{} {}", "{\"a\"}", "{\"a\":1e999}"] {
+            assert_eq!(stored(text), None, "{text}");
+        }
+    }
+
     proptest! {
+        #[test]
+        fn what_is_stored_is_read_as_by_serde_json(bytes in "[\\{\\}\\[\\]\",:1nul .e-]{0,20}") {
+            let theirs: Option<Object> = serde_json::from_str(&bytes).ok();
+            prop_assert_eq!(stored_object(bytes.as_bytes()), theirs);
+        }
+
         #[test]
         fn a_double_comes_back_as_it_was(bits in any::<u64>()) {
             let value = f64::from_bits(bits);

@@ -16,7 +16,7 @@ impl Walk<'_> {
             self.findings.foreign += 1;
             return Ok(());
         };
-        let Ok(due) = users::due_of(ctx, indexes, user) else {
+        let Ok(due) = users::due_of(ctx, indexes, user, self.now) else {
             self.findings.foreign += 1;
             return Ok(());
         };
@@ -50,7 +50,7 @@ impl Walk<'_> {
         self.seen += page.len() as u64;
         for (user, _) in page.pairs() {
             let name = std::str::from_utf8(user).ok();
-            let due = name.map(|user| users::due_of(ctx, indexes, user));
+            let due = name.map(|user| users::due_of(ctx, indexes, user, self.now));
             // What can't be read is found as a key.
             if !matches!(due, None | Some(Ok(None))) {
                 continue;

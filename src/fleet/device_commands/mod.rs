@@ -144,13 +144,10 @@ pub fn finish(
     let outcomes = fleet.keys.outcomes(id);
     expect(ctx, &fleet.keys.of(id).events, KeyType::Stream)?;
     expect(ctx, &outcomes, KeyType::Stream)?;
+    queue::check(ctx, &key)?;
     let Some(text) = read(ctx, &key, command)? else {
         return Ok(false);
     };
-    if queue::ack(ctx, &key, &[command])? == 0 {
-        return Ok(false);
-    }
-    drop_if_empty(ctx, &key)?;
     let finished = Finished {
         command_id: command.to_string(),
         command: text,
@@ -158,7 +155,10 @@ pub fn finish(
         result: result.map(str::to_owned),
         finished: now,
     };
+    // First what may still fail: a stream whose ids are used up takes nothing.
     outcomes::append(ctx, &outcomes, &finished)?;
+    queue::ack(ctx, &key, &[command])?;
+    drop_if_empty(ctx, &key)?;
     let mut fields: Vec<(&'static str, Arg<'_>)> = vec![
         ("command_id", finished.command_id.as_str().into()),
         ("outcome", outcome.name().into()),

@@ -123,11 +123,12 @@ impl Section {
 }
 
 impl Stored {
-    /// Reads the shadow; `device` is `None` for one that is not registered yet.
+    /// Reads the shadow; `device` is `None` for one that is not registered yet. There is no hash of
+    /// its own then, but one of named shadows may have been left, or put there.
     fn read(ctx: &Ctx<'_>, device: Option<&Device>, place: &Place<'_>) -> Result<Stored> {
-        let Some(device) = device else {
+        if device.is_none() && place.name.is_none() {
             return Ok(Stored::default());
-        };
+        }
         let Some(hash) = place.open(ctx)? else {
             return Ok(Stored::default());
         };
@@ -141,11 +142,11 @@ impl Stored {
         };
         stored.exists = stored.reported.text.is_some() || stored.desired.text.is_some();
         let number = |field| hash.get(field).and_then(|version| version.to_u64());
-        stored.version = match place.name {
-            None if device.from_recipe => stored.version_of_recipe(),
-            None => device.version,
-            Some(_) if stored.exists => number(&f.version).unwrap_or(0),
-            Some(name) => number(&deleted_field(name)).unwrap_or(0),
+        stored.version = match (place.name, device) {
+            (Some(_), _) if stored.exists => number(&f.version).unwrap_or(0),
+            (Some(name), _) => number(&deleted_field(name)).unwrap_or(0),
+            (None, Some(device)) if device.from_recipe => stored.version_of_recipe(),
+            (None, device) => device.map_or(0, |device| device.version),
         };
         Ok(stored)
     }

@@ -106,15 +106,13 @@ pub fn prepare<'a>(
         Some(desired) => desired.is_empty(),
         None => stored.desired.text.is_none(),
     };
-    let size_of = |new: &Option<NewSection>, stored: &Section| match new {
+    let size_of = |is_empty, new: &Option<NewSection>, stored: &Section| match new {
+        _ if is_empty => 0,
         Some(new) => new.text.len(),
         None => stored.bytes().len(),
     };
-    let desired_size = match desired_is_empty {
-        true => 0,
-        false => size_of(&new_desired, &stored.desired),
-    };
-    let size = desired_size + size_of(&new_reported, &stored.reported);
+    let size = size_of(desired_is_empty, &new_desired, &stored.desired)
+        + size_of(reported.is_empty(), &new_reported, &stored.reported);
     let limit = settings::MAX_DOCUMENT_BYTES.value();
     if size as u64 > limit {
         return Err(Error::shadow_too_large(update.argument, size, limit));

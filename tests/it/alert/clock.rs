@@ -2,6 +2,7 @@
 //! if it had been written by a clock that was ahead.
 
 use super::*;
+use crate::check::{check, clean};
 
 const DAY_MS: i64 = 86_400_000;
 
@@ -92,4 +93,53 @@ fn who_raises_while_the_server_stands_still_is_heard() {
     assert!(reply.contains("suppressed"), "{reply}");
     assert_eq!(announced(&mut con, "d"), ["a firing 1 1"]);
     assert_eq!(state(&mut con, "d", "a"), "firing 1 2");
+}
+
+/// What waits for company waits from now on no longer than it was to wait; a batch that is out, than its
+/// lease. Both are found by BATCH, and by the check for those who ask DUE.
+#[test]
+fn what_waits_for_company_is_due_by_the_new_clock() {
+    let (_server, mut con) = server_with_device();
+    raise(&mut con, "d fire SEVERITY 3 NOTIFY 1 ops");
+    raise(&mut con, "d door WAIT 1h NOTIFY 1 ann");
+    cmd!(con, "ALERT.NOTIFY out a {} WAIT 0").int();
+    assert!(batch(&mut con, "out LEASE 1h").is_some());
+    assert_eq!(due(&mut con), ["ops"]);
+    assert_eq!(batch(&mut con, "ann"), None);
+    check(&mut con, "REPAIR");
+    assert_eq!(due(&mut con), ["ops"]);
+
+    let_pass(&mut con, -DAY_MS);
+    assert_eq!(due(&mut con), Vec::<String>::new());
+    assert_eq!(check(&mut con, "REPAIR").0["mended"], 3);
+    assert_eq!(due(&mut con), ["ann", "ops", "out"]);
+    clean(&check(&mut con, "").0);
+    // What comes now has time, and makes nobody wait who is due.
+    cmd!(con, "ALERT.NOTIFY ann b {} WAIT 1h").int();
+    assert_eq!(due(&mut con), ["ann", "ops", "out"]);
+    for (user, lines) in [
+        ("ann", &[" b firing 1 1", "d door firing 1 1"][..]),
+        ("ops", &["d fire firing 3 1"]),
+        ("out", &[" a firing 1 1"]),
+    ] {
+        assert_eq!(told(&mut con, user), lines);
+    }
+    assert_eq!(due(&mut con), Vec::<String>::new());
+}
+
+/// Without a check, who asks for the batch gets it.
+#[test]
+fn a_batch_is_handed_out_by_the_new_clock() {
+    let (_server, mut con) = server_with_device();
+    raise(&mut con, "d fire SEVERITY 3 NOTIFY 1 ops");
+    raise(&mut con, "d door WAIT 1h NOTIFY 1 ops");
+    let_pass(&mut con, -DAY_MS);
+    let first = batch(&mut con, "ops COUNT 1").expect("a batch");
+    assert_eq!(first.lines(), ["d fire firing 3 1"]);
+    // What is left is due when the batch is done, also if the clock is set back once more.
+    let_pass(&mut con, -DAY_MS);
+    assert_eq!(done(&mut con, "ops", &first.token), 1);
+    assert_eq!(due(&mut con), ["ops"]);
+    assert_eq!(told(&mut con, "ops"), ["d door firing 1 1"]);
+    assert_eq!(cmd!(con, "EXISTS alerts:user:ops alerts:due").int(), 0);
 }

@@ -352,3 +352,25 @@ fn over_maxmemory_nothing_is_given_but_what_waits_can_be_taken_and_settled() {
     assert_eq!(cancel(&mut con, "d", &ids[1]), 1);
     assert_eq!(states(&mut con), ["done", "done"]);
 }
+
+/// A stream of outcomes whose ids are used up takes none any more: the command stays as it is.
+#[test]
+fn what_has_no_room_for_its_outcome_is_not_over() {
+    let (_server, mut con) = with_device();
+    let id = give(&mut con, "d {\"n\":1}");
+    cmd!(
+        con,
+        "XADD device:outcomes:d 18446744073709551615-18446744073709551615 f v"
+    )
+    .text();
+    for words in [
+        &["DEVICE.COMMAND.DONE", "d", &id, "OK"][..],
+        &["DEVICE.COMMAND.CANCEL", "d", &id],
+    ] {
+        expect_refusal(&mut con, words, "ERR", "");
+    }
+    cmd!(con, "DEL device:outcomes:d").int();
+    assert_eq!(take_ids(&mut con, "d"), [id.as_str()]);
+    assert_eq!(done(&mut con, &format!("d {id} OK")), 1);
+    assert_eq!(states(&mut con), ["done"]);
+}

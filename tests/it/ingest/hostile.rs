@@ -149,7 +149,7 @@ fn what_is_too_large_is_refused() {
             &mut con,
             &[b"DEVICE.INGEST", &b"d"[..], &payload],
             "TOOLARGE",
-            "",
+            "payload: the shadow would have 655",
         );
     }
 }

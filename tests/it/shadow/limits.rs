@@ -158,3 +158,26 @@ fn a_hundred_levels_are_walked_by_every_command() {
     );
     assert_eq!(report(&mut con, "d", deep(3)), (4, Value::Null));
 }
+
+/// What is empty holds nothing, whichever of the two it is.
+#[test]
+fn an_empty_document_counts_nothing_towards_the_limit() {
+    let server = Server::builder()
+        .config("devicestate.max-document-bytes", 64)
+        .start();
+    server.settle();
+    let mut con = server.connection();
+    let document = |bytes: usize| format!("{{\"a\":\"{}\"}}", "x".repeat(bytes - 8));
+    for command in ["DEVICE.SHADOW.SET", "DEVICE.SHADOW.REPORT"] {
+        cmd!(con, "FLUSHALL").text();
+        for options in ["", "NAME n"] {
+            let words = format!("{command} d {} {options}", document(64));
+            assert!(cmd!(con, words.trim_end()).is_ok(), "{words}");
+        }
+        let words = [command, "d", &document(65)];
+        expect_refusal(&mut con, &words, "TOOLARGE", "64");
+    }
+    // Emptied, a document leaves its room to the other.
+    assert!(cmd!(con, "DEVICE.SHADOW.REPORT d {\"a\":null}").is_ok());
+    assert!(cmd!(con, "DEVICE.SHADOW.SET", "d", document(64)).is_ok());
+}

@@ -273,3 +273,42 @@ fn many_shadows_of_one_device() {
     assert_eq!(names(&mut con, "d"), [] as [&str; 0]);
     assert_eq!(cmd!(con, "HLEN device:shadows:d").int(), 500);
 }
+
+/// What stands under the key of a device that nobody knows yet counts as it does for one that is known.
+#[test]
+fn what_is_stored_before_the_device_is_known_is_gone_on_with() {
+    let server = Server::start();
+    server.settle();
+    let mut con = server.connection();
+    cmd!(con, "HSET device:shadows:d deleted:gone 7").int();
+    expect_refusal(
+        &mut con,
+        &[
+            "DEVICE.SHADOW.SET",
+            "d",
+            "{}",
+            "NAME",
+            "gone",
+            "VERSION",
+            "1",
+        ],
+        "VERSIONCONFLICT",
+        "7",
+    );
+    assert_eq!(set_with(&mut con, "d", json!({"a": 1}), "NAME gone").0, 8);
+    assert!(!stored(&mut con).contains(&"deleted:gone".to_owned()));
+
+    cmd!(con, "FLUSHALL").text();
+    cmd!(
+        con,
+        "HSET device:shadows:d version:n 3 desired:n {\"a\":1} delta:n {\"a\":1}"
+    )
+    .int();
+    let met = report_with(&mut con, "d", json!({"b": 2}), "NAME n");
+    assert_eq!(met, (4, json!({"a": 1})));
+    let met = report_with(&mut con, "d", json!({"a": 1}), "NAME n");
+    assert_eq!(met, (5, Value::Null));
+    let both = json!({"desired": {"a": 1}, "reported": {"a": 1, "b": 2}});
+    assert_eq!(get_with(&mut con, "d", " NAME n")["state"], both);
+    assert_consistent(&mut con);
+}

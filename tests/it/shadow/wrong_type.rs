@@ -18,6 +18,15 @@ const KEYS: &[(&str, &[&str])] = &[
             "DEVICE.REMOVE d",
         ],
     ),
+    // Of a device that nobody knows yet.
+    (
+        "device:shadows:new",
+        &[
+            "DEVICE.SHADOW.SET new {\"x\":1} NAME n",
+            "DEVICE.SHADOW.REPORT new {\"x\":1} NAME n",
+            "DEVICE.SHADOW.UPDATE new {\"state\":{\"desired\":{\"x\":1}}} NAME n",
+        ],
+    ),
     (
         "device:history:d",
         &[

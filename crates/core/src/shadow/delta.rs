@@ -200,6 +200,15 @@ mod tests {
         );
     }
 
+    /// An object of this key is no text of what it holds, though serde_json would read it so.
+    #[test]
+    fn no_key_inside_an_array_has_a_meaning_of_its_own() {
+        let wanted = r#"{"a":[{"$serde_json::private::RawValue":"1"}]}"#;
+        let of = |text: &'static str| Document::parse(text.as_bytes()).unwrap();
+        assert_eq!(delta(&of(wanted), &of(r#"{"a":[1]}"#)), wanted);
+        assert_eq!(delta(&of(wanted), &of(wanted)), "");
+    }
+
     /// S13, moto test_iotdata.
     #[test]
     fn s13_deep_differences_keep_their_path() {

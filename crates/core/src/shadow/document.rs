@@ -9,7 +9,7 @@ use std::borrow::Cow;
 use serde_json::Value;
 
 use super::scanner;
-use crate::json::Object;
+use crate::json::{self, Object};
 
 /// How much room a text is given at first, in bytes.
 pub(super) const CAPACITY: usize = 512;
@@ -158,7 +158,7 @@ pub(super) fn may_be_spelled_otherwise(a: &str, b: &str) -> bool {
 }
 
 pub(super) fn parse_leaf(text: &str) -> Option<Value> {
-    serde_json::from_str(text).ok()
+    json::stored_value(text.as_bytes())
 }
 
 /// Begins a member: a comma unless it is the first of its object, the key, a colon.

@@ -6,7 +6,7 @@ use std::collections::{HashMap, HashSet};
 
 use devicestate_core::alert::{Item, Record};
 
-use super::{due, lease, Items, Lease, User, DUE, LEASE, LEASED, PENDING};
+use super::{due, lease, Due, Items, Lease, User, DUE, LEASE, LEASED, PENDING, WAIT};
 use crate::fleet::alerts::records::{Records, Stored};
 use crate::fleet::presence::{expect, size_of};
 use crate::fleet::{Error, Fleet, Result};
@@ -114,7 +114,7 @@ fn parts_due<'u>(
         if lease.as_ref().is_some_and(|lease| !lease.has_lapsed(now)) {
             return Ok(None);
         }
-        is_due |= lease.is_some() || due(&hash).is_none_or(|due| now >= due);
+        is_due |= lease.is_some() || due(&hash).is_none_or(|due| due.has_come(now));
         drop(hash);
         users.push(user);
     }
@@ -128,7 +128,8 @@ fn parts_due<'u>(
         .partition(|part| part.rest.is_empty());
     for Part { user, .. } in empty {
         // Other hands took the items away; what is left must not keep later ones back.
-        ctx.write(c"HDEL", &[Arg::Str(&user.key), LEASE.into(), DUE.into()])?;
+        let fields = [LEASE, DUE, WAIT].map(Arg::from);
+        ctx.write(c"HDEL", &[&[Arg::Str(&user.key)], &fields[..]].concat())?;
         user.drop_due(ctx)?;
     }
     Ok(Some(parts))
@@ -238,14 +239,17 @@ impl<'u> Part<'u> {
             drop.push(format!("{LEASED}{name}"));
         }
         // What is left is due as soon as this batch is done.
-        match self.rest.is_empty() {
-            true => drop.push(DUE.to_owned()),
-            false => set.push((DUE.to_owned(), now.to_string())),
+        let is_all = self.rest.is_empty();
+        if is_all {
+            drop.extend([DUE, WAIT].map(str::to_owned));
         }
-        let fields: Vec<Arg<'_>> = set
+        let mut fields: Vec<Arg<'_>> = set
             .iter()
             .flat_map(|(field, value)| pair(field.as_str(), value.as_str()))
             .collect();
+        if !is_all {
+            fields.extend(Due::fields(now, now));
+        }
         let user = &self.user;
         ctx.hset(&user.key, &fields)?;
         let mut hdel = vec![Arg::Str(&user.key)];
@@ -260,7 +264,7 @@ impl<'u> Part<'u> {
 /// A user has been told what was in a batch; returns how many items that were, 0 when the token is
 /// not that of the batch that went out last. While some of them may be on their way to another node, none
 /// is removed.
-pub fn done(ctx: &Ctx<'_>, fleet: &Fleet, user: &str, token: &[u8]) -> Result<u64> {
+pub fn done(ctx: &Ctx<'_>, fleet: &Fleet, user: &str, token: &[u8], now: u64) -> Result<u64> {
     let places = fleet.indexes_of_user(ctx, user);
     if !places.iter().all(|place| fleet.are_settled(ctx, place)) {
         let why = "a slot with items of this user is on its way to another node";
@@ -269,7 +273,7 @@ pub fn done(ctx: &Ctx<'_>, fleet: &Fleet, user: &str, token: &[u8]) -> Result<u6
     let mut removed = 0;
     for indexes in places {
         let user = User::of(indexes, user);
-        removed += user.done(ctx, fleet, token)?;
+        removed += user.done(ctx, fleet, token, now)?;
         user.forget_place_if_gone(ctx, fleet)?;
     }
     if removed > 0 {
@@ -280,7 +284,7 @@ pub fn done(ctx: &Ctx<'_>, fleet: &Fleet, user: &str, token: &[u8]) -> Result<u6
 
 impl User<'_> {
     /// The same for what is in one hash.
-    fn done(&self, ctx: &Ctx<'_>, fleet: &Fleet, token: &[u8]) -> Result<u64> {
+    fn done(&self, ctx: &Ctx<'_>, fleet: &Fleet, token: &[u8], now: u64) -> Result<u64> {
         expect(ctx, self.due, KeyType::SortedSet)?;
         let due = match self.open(ctx)? {
             Some(hash) if lease(&hash).is_some_and(|l| l.token.as_bytes() == token) => due(&hash),
@@ -295,7 +299,7 @@ impl User<'_> {
         hdel.extend(fields.iter().map(|field| Arg::from(field.as_str())));
         ctx.write(c"HDEL", &hdel)?;
         match due {
-            Some(due) => self.set_due(ctx, due)?,
+            Some(due) => self.set_due(ctx, due.from(now))?,
             None => self.drop_due(ctx)?,
         }
         for (name, item) in &leased {

@@ -2,9 +2,9 @@
 //! user's next batch may be fetched.
 //!
 //! The hash holds an item per alert, `pending:<device> <alert>` (no device: a notification by
-//! `ALERT.NOTIFY`), when the earliest of them is `due`, and while a batch is out its `lease` and its
-//! items as `leased:<device> <alert>`. A user is in the sorted set exactly while there is a batch to
-//! fetch, now or later; its score is the due time, or the end of the lease.
+//! `ALERT.NOTIFY`), when the earliest of them is `due` and after how long a `wait`, and while a batch is
+//! out its `lease` and its items as `leased:<device> <alert>`. A user is in the sorted set exactly while
+//! there is a batch to fetch, now or later; its score is the due time, or the end of the lease.
 
 mod batch;
 mod places;
@@ -29,6 +29,7 @@ pub use tell::{clear, notify, refresh, tell, About, Notice};
 const PENDING: &str = "pending:";
 const LEASED: &str = "leased:";
 const DUE: &str = "due";
+const WAIT: &str = "wait";
 const LEASE: &str = "lease";
 
 /// A batch that is out.
@@ -46,6 +47,33 @@ impl Lease {
     /// was set back.)
     fn has_lapsed(&self, now: u64) -> bool {
         now >= self.until || self.until > now.saturating_add(self.ms)
+    }
+}
+
+/// When what is pending may be fetched.
+struct Due {
+    at: u64,
+    /// How long that was when it was written; `None`: by an earlier version, or other hands.
+    wait: Option<u64>,
+}
+
+impl Due {
+    /// (What is due later than it could be was written before the clock was set back.)
+    fn has_come(&self, now: u64) -> bool {
+        now >= self.at || self.wait.is_some_and(|ms| self.at > now.saturating_add(ms))
+    }
+
+    /// From when on it may be fetched by the clock that shows `now`; 0: since that was set back.
+    fn from(&self, now: u64) -> u64 {
+        match self.has_come(now) && self.at > now {
+            true => 0,
+            false => self.at,
+        }
+    }
+
+    fn fields(at: u64, now: u64) -> [Arg<'static>; 4] {
+        let wait = at.saturating_sub(now);
+        [DUE.into(), at.into(), WAIT.into(), wait.into()]
     }
 }
 
@@ -84,11 +112,15 @@ impl<'u> User<'u> {
         let fields = ctx.read(c"HLEN", &[Arg::Str(&self.key)])?.int();
         let hash = self.open(ctx)?;
         let lease = hash.as_ref().and_then(lease);
-        let due = hash.as_ref().and_then(due);
         let leased = lease.map_or(0, |lease| lease.items.saturating_add(1));
+        let has = |name| {
+            hash.as_ref()
+                .is_some_and(|hash| number(hash, name).is_some())
+        };
         Ok(fields
             .saturating_sub(leased)
-            .saturating_sub(due.is_some().into()))
+            .saturating_sub(has(DUE).into())
+            .saturating_sub(has(WAIT).into()))
     }
 
     /// Puts an item among the pending ones; the user is due within `wait`.
@@ -106,11 +138,11 @@ impl<'u> User<'u> {
             None => (None, false),
         };
         let at = now.saturating_add(wait);
-        let at = before.map_or(at, |before| before.min(at));
+        let at = before.as_ref().map_or(at, |due| due.from(now).min(at));
         let text = item.encode();
         let mut fields = pair(field, text.as_str()).to_vec();
-        if before != Some(at) {
-            fields.extend(pair(DUE, at));
+        if before.is_none_or(|due| due.at != at) {
+            fields.extend(Due::fields(at, now));
         }
         ctx.hset(&self.key, &fields)?;
         if let Some(slot) = self.slot {
@@ -164,8 +196,15 @@ struct Items {
     leased: Vec<(String, Item)>,
 }
 
-fn due(hash: &HashKey<'_>) -> Option<u64> {
-    hash.get(&RString::new(DUE.as_bytes()))?.to_u64()
+fn number(hash: &HashKey<'_>, field: &str) -> Option<u64> {
+    hash.get(&RString::new(field.as_bytes()))?.to_u64()
+}
+
+fn due(hash: &HashKey<'_>) -> Option<Due> {
+    Some(Due {
+        at: number(hash, DUE)?,
+        wait: number(hash, WAIT),
+    })
 }
 
 fn lease(hash: &HashKey<'_>) -> Option<Lease> {
@@ -176,13 +215,18 @@ fn item(hash: &HashKey<'_>, field: &RString) -> Option<Item> {
     Item::decode(hash.get(field)?.bytes())
 }
 
-/// When a user's next batch may be fetched, as the hash has it; `None`: nothing is pending.
-pub fn due_of(ctx: &Ctx<'_>, indexes: &Indexes, user: &str) -> Result<Option<u64>> {
+/// When a user's next batch may be fetched, as the hash has it (see [`Due::from`]); `None`: nothing is
+/// pending.
+pub fn due_of(ctx: &Ctx<'_>, indexes: &Indexes, user: &str, now: u64) -> Result<Option<u64>> {
     let Some(hash) = User::of(indexes, user).open(ctx)? else {
         return Ok(None);
     };
-    let out = lease(&hash).map(|lease| lease.until);
-    Ok(out.or_else(|| due(&hash)))
+    let out = lease(&hash).map(|lease| Due {
+        at: lease.until,
+        wait: Some(lease.ms),
+    });
+    let next = out.or_else(|| due(&hash));
+    Ok(next.map(|due| due.from(now)))
 }
 
 /// Users whose batch can be fetched now, the longest due first.
