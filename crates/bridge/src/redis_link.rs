@@ -160,6 +160,11 @@ impl Link {
         }
     }
 
+    /// Whether it leads to more than one server, so that some of them may work while others do not.
+    pub fn is_cluster(&self) -> bool {
+        matches!(self.way, Way::Cluster(_))
+    }
+
     /// Connects where it is not connected, ends the connections before at the servers, and makes sure
     /// that commands are answered.
     pub async fn open(&mut self) -> Result<(), Trouble> {

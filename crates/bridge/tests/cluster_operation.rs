@@ -2,16 +2,19 @@
 
 mod support;
 
+use redis::Value;
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::process::Command;
 use support::bridge::Bridge;
 use support::broker::Broker;
 use support::certificates::Authority;
 use support::cluster::Cluster;
 use support::events::ON;
-use support::reports::{publish_all, wait_for_all};
+use support::reports::{device, publish_all, wait_for_all};
+use support::server::Server;
 use support::subscriber::Subscriber;
-use support::{free_port, wait_until};
+use support::{free_port, heartbeat, wait_until};
 
 /// The subcommand's exit status, and what it wrote.
 fn run(words: &[&str]) -> (Option<i32>, String) {
@@ -66,6 +69,57 @@ fn queues_are_worked_off_while_their_slots_move() {
         assert_eq!(status, Some(0));
         assert!(summary.contains("refused 0"), "{summary}");
     }
+}
+
+/// Otherwise one processor after the other would get it in vain, until it is dead.
+#[test]
+fn a_message_is_kept_while_the_primary_of_its_device_is_away() {
+    const CONFIG: &str = "[queue]\nenabled = true\ncount = 1\nlease = \"3s\"\n";
+    let broker = Broker::start();
+    let mut cluster = Cluster::start_with(&["cluster-require-full-coverage no"]);
+    let queue = primary_of(&cluster, "ingest:0");
+    let device = (0..).map(device);
+    let mut device = device.map(|device| (primary_of(&cluster, &device), device));
+    let (away, device) = device.find(|(primary, _)| *primary != queue).unwrap();
+    let _receiver = Bridge::start(&broker.url(), &cluster.url(), CONFIG);
+    let processor = Bridge::process(&[], &cluster.url(), CONFIG);
+    processor.freeze();
+    broker.publish(&heartbeat(&device), "");
+    let left = |cluster: &Cluster| cluster.query::<i64>(&["XLEN", "ingest:0"]);
+    wait_until("it is in the queue", || left(&cluster) == 1);
+    // Without its replica nobody takes its place.
+    cluster.nodes[away + 3].kill();
+    cluster.nodes[away].kill();
+    processor.thaw();
+    let node = &cluster.nodes[queue];
+    wait_until("the lease is renewed", || touches(node) >= 1);
+    let delivered = deliveries(node);
+    wait_until("it is renewed again and again", || touches(node) >= 6);
+    assert_eq!(deliveries(node), delivered);
+    cluster.nodes[away].resume();
+    wait_until("it is applied", || left(&cluster) == 0);
+    assert_ne!(cluster.command(&["DEVICE.GET", &device]), Value::Nil);
+}
+
+/// Which of the first nodes has the slot of the key, or of the device with this id.
+fn primary_of(cluster: &Cluster, key: &str) -> usize {
+    let slot: usize = cluster.nodes[0].query(&["CLUSTER", "KEYSLOT", key]);
+    (0..3).rfind(|at| slot >= 16_384 * at / 3).unwrap()
+}
+
+/// How often the node was asked to renew leases.
+fn touches(node: &Server) -> u32 {
+    let stats: String = node.query(&["INFO", "commandstats"]);
+    let calls = stats.to_lowercase();
+    let calls = calls.split("cmdstat_queue.touch:calls=").nth(1);
+    let calls = calls.and_then(|rest| rest.split(',').next());
+    calls.map_or(0, |calls| calls.parse().unwrap())
+}
+
+/// How often the only message of the queue was delivered.
+fn deliveries(node: &Server) -> Value {
+    let pending: Vec<BTreeMap<String, Value>> = node.query(&["QUEUE.PENDING", "ingest:0"]);
+    pending[0]["deliveries"].clone()
 }
 
 #[test]

@@ -70,6 +70,7 @@ impl Consumer {
         };
         let mut link = Link::new(&self.worker.target);
         loop {
+            self.hold_on(&mut link, &mut state).await;
             let served = match link.open().await {
                 Ok(()) => self.serve(&mut link, &mut state).await,
                 Err(trouble) => Err(trouble.into()),
@@ -83,6 +84,19 @@ impl Consumer {
             if order == Order::GiveUp || (order == Order::Finish && state.hand.is_none()) {
                 return;
             }
+        }
+    }
+
+    /// Keeps the lease of what is in hand while a node of a cluster is away: that of the queue may be
+    /// another one, and the next processor would get no further.
+    async fn hold_on(&mut self, link: &mut Link, state: &mut State) {
+        let Some(batch) = state.hand.as_mut().filter(|_| link.is_cluster()) else {
+            return;
+        };
+        self.settle(batch);
+        // Trouble is told by the attempt to connect that follows.
+        if batch.is_old(Instant::now()) && matches!(self.renew(link, batch).await, Ok(false)) {
+            self.drop_hand(state);
         }
     }
 
@@ -260,8 +274,14 @@ impl Consumer {
             reason,
         });
         let give_up = self.order.wait_for(|order| *order == Order::GiveUp);
+        let pause = state.backoff.pause();
+        // No lease ends meanwhile.
+        let pause = match &state.hand {
+            Some(batch) => pause.min(batch.lease() / 3),
+            None => pause,
+        };
         // Either way it goes on: the order is looked at where that matters.
-        let _ = tokio::time::timeout(state.backoff.pause(), give_up).await;
+        let _ = tokio::time::timeout(pause, give_up).await;
     }
 
     fn report(&self, report: Report) {
