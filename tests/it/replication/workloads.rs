@@ -219,6 +219,8 @@ fn full_copies_in_the_middle_bring_the_same() {
             let master = lively();
             let mut con = master.connection();
             cmd!(con, "CONFIG SET repl-diskless-sync", diskless).text();
+            // Enough for what two clients say while the replica connects again.
+            cmd!(con, "CONFIG SET repl-backlog-size 64mb").text();
             let is_over = Over::default();
             let (master, is_over) = (&master, &is_over);
             let replica = thread::scope(|scope| {
