@@ -39,7 +39,7 @@ if outcome ~= 'suppressed' then
   redis.call('XADD', 'devices:events', 'MAXLEN', '~', 1000000, '*', 'type', 'alert', 'device_id', id,
     'timestamp', now, 'alert', alert, 'severity', record.severity, 'state', 'firing', 'count', record.count)
   local item = {state = 'firing', severity = record.severity, count = record.count, first = now, last = now}
-  redis.call('HSET', 'alerts:user:' .. ARGV[4], 'pending:' .. id .. ' ' .. alert, cjson.encode(item), 'due', now)
+  redis.call('HSET', 'alerts:user:' .. ARGV[4], 'pending:' .. id .. ' ' .. alert, cjson.encode(item), 'due', now, 'wait', 0)
   redis.call('ZADD', 'alerts:due', now, ARGV[4])
   redis.call('PUBLISH', 'devices:alerts', cjson.encode({type = 'alert', device_id = id, alert = alert,
     severity = record.severity, state = 'firing', count = record.count, timestamp = now}))

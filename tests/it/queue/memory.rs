@@ -201,7 +201,8 @@ fn stat_does_not_walk_over_50_000_delayed_messages() {
         for name in ["queue.stat", "device.heartbeat"] {
             let (calls, usec) = calls(con, name);
             assert_eq!(calls, 200);
-            assert!(usec / calls < 100, "{} us for a {name}", usec / calls);
+            // To read them all takes several times as long, on an idle machine.
+            assert!(usec / calls < 5_000, "{} us for a {name}", usec / calls);
         }
         add(con, key, "new", "");
     }
