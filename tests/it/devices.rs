@@ -95,6 +95,19 @@ pub fn info_number(con: &mut Connection, name: &str) -> i64 {
     }
 }
 
+/// A number of one of the server's own sections of INFO.
+#[track_caller]
+pub fn server_info(con: &mut Connection, section: &str, name: &str) -> i64 {
+    let info = cmd!(con, "INFO", section).text();
+    let value = info
+        .lines()
+        .find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+    match value.and_then(|value| value.parse().ok()) {
+        Some(number) => number,
+        None => panic!("no number {name} in {info}"),
+    }
+}
+
 /// What differs: `key - line` for a line that went, `key + line` for one that came.
 pub fn difference(before: &Snapshot, after: &Snapshot) -> Vec<String> {
     let lines = |snapshot: &Snapshot, sign: char, other: &Snapshot| -> Vec<String> {

@@ -180,14 +180,7 @@ fn a_version_written_by_hand_right_after_a_load_counts() {
 fn names_that_no_device_can_have_are_not_kept() {
     let server = quick();
     let mut con = server.connection();
-    let used = |con: &mut Connection| {
-        let text = cmd!(con, "INFO memory").text();
-        let line = text
-            .lines()
-            .find_map(|line| line.strip_prefix("used_memory:"));
-        line.and_then(|bytes| bytes.trim().parse::<i64>().ok())
-            .expect("a number")
-    };
+    let used = |con: &mut Connection| server_info(con, "memory", "used_memory");
     let round = |con: &mut Connection, round: usize| {
         let key = |n: usize| format!("device:state:{{{}}}{round}:{n}", "x".repeat(100));
         all(con, (0..10_000).map(|n| format!("HSET {} a 1", key(n))));

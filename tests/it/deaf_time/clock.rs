@@ -89,8 +89,7 @@ fn clients_that_wait_for_events_are_answered_after_the_clock_was_set_back() {
         client
     });
     wait_for("both wait", SOON, || {
-        let info = cmd!(con, "INFO clients").text();
-        info.lines().any(|line| line == "blocked_clients:2")
+        server_info(&mut con, "clients", "blocked_clients") == 2
     });
     clock.set(-HOUR);
     for client in &mut clients {

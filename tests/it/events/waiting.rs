@@ -15,10 +15,7 @@ pub fn waiting(server: &Server, words: &[&str]) -> Raw {
 }
 
 fn blocked(con: &mut Connection) -> i64 {
-    let info = cmd!(con, "INFO clients").text();
-    let mut lines = info.lines();
-    let line = lines.find_map(|line| line.strip_prefix("blocked_clients:"));
-    line.and_then(|n| n.parse().ok()).expect("blocked_clients")
+    server_info(con, "clients", "blocked_clients")
 }
 
 #[track_caller]

@@ -41,20 +41,13 @@ fn a_queue_that_expires_while_its_alarm_rings_is_none() {
     take(&mut con, "q w LEASE 500");
     cmd!(con, "PEXPIRE q 300").int();
     let client = waiting(&server, "q w2 BLOCK 0");
-    wait_for("it is taken away", SOON, || info_expired(&mut con) == 1);
+    wait_for("it is taken away", SOON, || {
+        server_info(&mut con, "stats", "expired_keys") == 1
+    });
     let log = server.log();
     assert!(!log.contains("internal error"), "{log}");
     add(&mut con, "q", "B", "");
     assert_eq!(served(client), bodies(&[("B", 1)]));
-}
-
-/// How many keys expired.
-fn info_expired(con: &mut Connection) -> i64 {
-    let stats = cmd!(con, "INFO stats").text();
-    let line = stats
-        .lines()
-        .find_map(|line| line.strip_prefix("expired_keys:"));
-    line.and_then(|n| n.parse().ok()).expect("expired_keys")
 }
 
 /// A queue that has gone to another node, while its slot has not, can't be written.

@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 
 use crate::check::check;
 use crate::consistency::assert_consistent;
-use crate::devices::SOON;
+use crate::devices::{server_info, SOON};
 use crate::support::*;
 use crate::workload;
 
@@ -69,11 +69,7 @@ fn memory_of_nothing(server: &Server) -> i64 {
     wait_for("the other clients are gone", SOON, || {
         cmd!(con, "CLIENT LIST").text().lines().count() == 1
     });
-    let info = cmd!(con, "INFO memory").text();
-    let used = info
-        .lines()
-        .find_map(|line| line.strip_prefix("used_memory:"));
-    used.and_then(|used| used.parse().ok()).expect("a number")
+    server_info(&mut con, "memory", "used_memory")
 }
 
 #[test]

@@ -48,16 +48,3 @@ fn wait_for_silence(con: &mut Connection) {
         })
     });
 }
-
-/// A number of one of the server's own sections of INFO.
-#[track_caller]
-fn server_info(con: &mut Connection, section: &str, name: &str) -> i64 {
-    let info = cmd!(con, "INFO", section).text();
-    let value = info
-        .lines()
-        .find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
-    match value.and_then(|value| value.parse().ok()) {
-        Some(number) => number,
-        None => panic!("no number {name} in {info}"),
-    }
-}

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use redis::Connection;
 
-use super::{server_info, wait_for_silence};
+use super::wait_for_silence;
 use crate::check::{check, clean};
 use crate::consistency::*;
 use crate::deaf_time::beaters::{ids, Beaters};

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use redis::Connection;
 
-use super::{server_info, wait_for_silence, with_flag};
+use super::{wait_for_silence, with_flag};
 use crate::check::{check, clean};
 use crate::consistency::*;
 use crate::deaf_time::beaters::{ids, Beaters};
